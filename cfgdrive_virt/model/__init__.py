@@ -1,0 +1,1 @@
+"""Frozen values, checked once when they are made."""

@@ -1,0 +1,49 @@
+"""What the policy is asked of, and what it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Requirement:
+    """Whether an instance gets a drive; true or false like its answer."""
+
+    required: bool
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.required
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Guest:
+    """What is known of the machine that gets the drive.
+
+    :param architecture: as libvirt and ``uname -m`` name it
+    :param machine_type: as libvirt names it; None is QEMU's default
+    :param targets: target device names that are taken
+    """
+
+    architecture: str
+    machine_type: str | None = None
+    targets: frozenset[str] = frozenset()
+
+    @property
+    def machine(self) -> str:
+        """Return the machine in words."""
+        name = self.machine_type or "the default machine"
+        return f"{name} on {self.architecture}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """How a drive is made and attached, and why."""
+
+    format: str
+    device: Literal["cdrom", "disk"]
+    bus: str
+    target: str
+    readonly: bool
+    reason: str

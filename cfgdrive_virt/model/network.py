@@ -1,0 +1,198 @@
+"""What network_data.json says, as values: links, subnets, routes."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from collections.abc import Iterator
+
+from cfgdrive_virt.exception import Problem
+from cfgdrive_virt.model import rules
+from cfgdrive_virt.model.value import Value, checked, many, show
+
+#: Link types that readers know by name; nova calls every other one "phy".
+INTERFACE_TYPES = (
+    "bridge", "dvs", "hw_veb", "hyperv", "ovs", "tap", "vhostuser", "vif",
+    "phy",
+)  # fmt: skip
+
+BOND_MODES = (
+    "802.3ad", "balance-rr", "active-backup", "balance-xor", "broadcast",
+    "balance-tlb", "balance-alb",
+)  # fmt: skip
+
+SUBNET_TYPES = (
+    "ipv4", "ipv4_dhcp", "ipv6", "ipv6_dhcp", "ipv6_slaac",
+    "ipv6_dhcpv6-stateless", "ipv6_dhcpv6-stateful",
+)  # fmt: skip
+
+#: The guest learns all of these from a DHCP server.
+DHCP_TYPES = ("ipv4_dhcp", "ipv6_dhcp")
+
+_name = rules.text(least=1, most=255, one_line=True)
+_mtu = rules.integer(1, 65_535)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Route(Value):
+    """A route beyond the default one."""
+
+    destination: str = checked(rules.cidr)
+    gateway: str = checked(rules.ip_address)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet(Value):
+    """One address of a link, in one subnet.
+
+    :param type: as network_data.json names it, such as ``ipv4_dhcp``
+    :param cidr: the subnet; needed unless its type is a DHCP one
+    :param ip_address: the link's address in it; needed likewise
+    :param network_id: the network's id where it isn't the link's
+    """
+
+    type: str = checked(rules.one_of(*SUBNET_TYPES))
+    cidr: str | None = checked(rules.cidr, default=None)
+    ip_address: str | None = checked(rules.ip_address, default=None)
+    gateway: str | None = checked(rules.ip_address, default=None)
+    dns: tuple[str, ...] = checked(rules.list_of(rules.ip_address), default=())
+    routes: tuple[Route, ...] = many(Route)
+    network_id: str | None = checked(_name, default=None)
+
+    @property
+    def version(self) -> int:
+        """Return 4 or 6."""
+        return 4 if self.type.startswith("ipv4") else 6
+
+    def _conflicts(self) -> Iterator[Problem]:
+        if self.type not in DHCP_TYPES:
+            for name in ("cidr", "ip_address"):
+                if getattr(self, name) is None:
+                    yield Problem(
+                        name, "nothing", f"must be given for {self.type}"
+                    )
+        # A DNS server may be of the other version; what is routed may not.
+        one_version = [
+            ("cidr", self.cidr),
+            ("ip_address", self.ip_address),
+            ("gateway", self.gateway),
+        ]
+        for index, route in enumerate(self.routes):
+            one_version += [
+                (f"routes[{index}].destination", route.destination),
+                (f"routes[{index}].gateway", route.gateway),
+            ]
+        for name, value in one_version:
+            if value is not None and (":" in value) != (self.version == 6):
+                yield Problem(name, show(value), f"must be IPv{self.version}")
+        if (
+            self.cidr
+            and self.ip_address
+            and (":" in self.cidr) == (":" in self.ip_address)
+            and ipaddress.ip_address(self.ip_address)
+            not in ipaddress.ip_network(self.cidr)
+        ):
+            yield Problem(
+                "ip_address", show(self.ip_address), f"must be in {self.cidr}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Interface(Value):
+    """A network interface of the instance (nova's VIF).
+
+    :param mac: as the guest sees it; a reader refuses one it doesn't find
+    :param id: the link's name in network_data.json, nova's ``devname``;
+        where there is none it becomes ``interface<number>``
+    :param vif_id: the port's id
+    :param mtu: in bytes; left out where DHCP hands it out
+    """
+
+    mac: str = checked(rules.mac)
+    type: str = checked(rules.one_of(*INTERFACE_TYPES), default="phy")
+    id: str | None = checked(_name, default=None)
+    vif_id: str | None = checked(_name, default=None)
+    mtu: int | None = checked(_mtu, default=None)
+    network_id: str | None = checked(_name, default=None)
+    subnets: tuple[Subnet, ...] = many(Subnet)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bond(Value):
+    """Several links bonded into one.
+
+    :param bond_links: the ids of the links that it bonds
+    """
+
+    id: str = checked(_name)
+    mac: str = checked(rules.mac)
+    bond_mode: str = checked(rules.one_of(*BOND_MODES))
+    bond_links: tuple[str, ...] = checked(rules.list_of(_name))
+    vif_id: str | None = checked(_name, default=None)
+    mtu: int | None = checked(_mtu, default=None)
+    network_id: str | None = checked(_name, default=None)
+    subnets: tuple[Subnet, ...] = many(Subnet)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Vlan(Value):
+    """A VLAN on top of another link.
+
+    :param vlan_link: the id of the link that carries it
+    """
+
+    id: str = checked(_name)
+    mac: str = checked(rules.mac)
+    vlan_id: int = checked(rules.integer(1, 4094))
+    vlan_link: str = checked(_name)
+    vif_id: str | None = checked(_name, default=None)
+    mtu: int | None = checked(_mtu, default=None)
+    network_id: str | None = checked(_name, default=None)
+    subnets: tuple[Subnet, ...] = many(Subnet)
+
+
+Link = Interface | Bond | Vlan
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInfo(Value):
+    """All links of an instance.
+
+    :param dns: servers for all of them, beside those of their subnets
+    :param floating_ips: public IPv4 addresses, for the ec2 tree
+    """
+
+    interfaces: tuple[Interface, ...] = many(Interface)
+    bonds: tuple[Bond, ...] = many(Bond)
+    vlans: tuple[Vlan, ...] = many(Vlan)
+    dns: tuple[str, ...] = checked(rules.list_of(rules.ip_address), default=())
+    floating_ips: tuple[str, ...] = checked(
+        rules.list_of(rules.ipv4_address), default=()
+    )
+
+    def links(self) -> Iterator[tuple[str, Link]]:
+        """Yield each link with its id: interfaces, bonds, then VLANs."""
+        for number, interface in enumerate(self.interfaces):
+            yield interface.id or f"interface{number}", interface
+        for link in self.bonds + self.vlans:
+            yield link.id, link
+
+    def _conflicts(self) -> Iterator[Problem]:
+        ids = [link_id for link_id, _ in self.links()]
+        for link_id in sorted({i for i in ids if ids.count(i) > 1}):
+            yield Problem("", show(link_id), "must not name two links")
+        for index, bond in enumerate(self.bonds):
+            for link_id in bond.bond_links:
+                if link_id not in ids or link_id == bond.id:
+                    yield Problem(
+                        f"bonds[{index}].bond_links",
+                        show(link_id),
+                        "must name other links",
+                    )
+        for index, vlan in enumerate(self.vlans):
+            if vlan.vlan_link not in ids or vlan.vlan_link == vlan.id:
+                yield Problem(
+                    f"vlans[{index}].vlan_link",
+                    show(vlan.vlan_link),
+                    "must name another link",
+                )

@@ -1,0 +1,205 @@
+"""What a config drive says of an instance: the request, frozen and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from cfgdrive_virt.model import rules
+from cfgdrive_virt.model.network import NetworkInfo
+from cfgdrive_virt.model.value import (
+    Value,
+    checked,
+    many,
+    nested,
+    one_of,
+)
+
+_name = rules.text(least=1, most=255)
+_word = rules.text(least=1, most=255, one_line=True)
+_tags = checked(rules.list_of(_word), default=())
+
+
+def _public_key(value: Any) -> str:
+    key: str = rules.text(least=1)(value)
+    if "\0" in key:
+        raise ValueError("must not hold a NUL")
+    return key
+
+
+def _random_seed(value: Any) -> bytes:
+    seed = rules.content(value)
+    if not 1 <= len(seed) <= 4096:
+        raise ValueError("must be 1 to 4,096 bytes")
+    return seed
+
+
+def _cpus(value: Any) -> tuple[int, ...]:
+    cpus = rules.list_of(rules.integer(0, 65_535))(value)
+    return tuple(sorted(set(cpus)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Keypair(Value):
+    """A key that lets somebody in.
+
+    :param type: ``ssh``, or ``x509`` for Windows (a certificate in PEM)
+    """
+
+    name: str = checked(_name)
+    public_key: str = checked(_public_key, secret=True)
+    type: str = checked(rules.one_of("ssh", "x509"), default="ssh")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class InjectedFile(Value):
+    """A file for the guest (nova's personality).
+
+    :param path: where the guest is to put it; any characters
+    :param content: any bytes; in a document a text or ``{base64: ...}``
+    """
+
+    path: str = checked(rules.text(least=1, most=4096))
+    content: bytes = checked(rules.content, secret=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NicDevice(Value):
+    """The tags of a network interface.
+
+    :param bus: ``pci``, ``usb``, ``scsi``, ``ide`` or ``xen``; learnt from
+        the defined domain, like the address
+    """
+
+    mac: str = checked(rules.mac)
+    tags: tuple[str, ...] = _tags
+    vlan: int | None = checked(rules.integer(0, 4095), default=None)
+    vf_trusted: bool = checked(rules.boolean, default=False)
+    bus: str | None = checked(_word, default=None)
+    address: str | None = checked(_word, default=None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DiskDevice(Value):
+    """The tags of a disk.
+
+    :param serial: as the guest sees it, nova's volume id
+    :param path: the device's path in the guest, where it is known
+    """
+
+    serial: str | None = checked(_word, default=None)
+    path: str | None = checked(_word, default=None)
+    tags: tuple[str, ...] = _tags
+    bus: str | None = checked(_word, default=None)
+    address: str | None = checked(_word, default=None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShareDevice(Value):
+    """A file share (virtiofs).
+
+    :param tag: the name that the guest mounts it by
+    """
+
+    share_id: str = checked(_word)
+    tag: str = checked(_word)
+    tags: tuple[str, ...] = _tags
+    bus: str | None = checked(_word, default=None)
+    address: str | None = checked(_word, default=None)
+
+
+Device = NicDevice | DiskDevice | ShareDevice
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ec2Ids(Value):
+    """Names in the style of EC2; derived from the uuid where not given."""
+
+    instance_id: str | None = checked(_word, default=None)
+    ami_id: str | None = checked(_word, default=None)
+    reservation_id: str | None = checked(_word, default=None)
+    kernel_id: str | None = checked(_word, default=None)
+    ramdisk_id: str | None = checked(_word, default=None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigDriveRequest(Value):
+    """Everything that decides on a config drive and its content.
+
+    All errors are raised at once, as ``InvalidRequest``.  What is secret
+    (admin_pass, user data, keys, random_seed, the content of files, vendor
+    data) is in no ``repr`` and in no error.
+
+    :param uuid: the instance's; the reader's instance-id
+    :param name: the display name
+    :param hostname: ``[api] dhcp_domain`` is added where one is set
+    :param metadata: texts to texts, ``meta`` in meta_data.json
+    :param user_data: bytes, at most 65,535 in base64
+    :param vendor_data: what vendor_data.json holds; None takes the file
+        that ``[api] vendordata_jsonfile_path`` names
+    :param vendor_data2: target to JSON, beside ``static``
+    :param admin_pass: the administrator's password
+    :param random_seed: bytes for the guest's entropy pool; None makes new
+    :param network_config: interfaces(5) text, rendered, for old readers
+    :param devices: tagged devices; a bus or address that is None is learnt
+        from the domain
+    :param dedicated_cpus: host CPUs pinned to the instance alone
+    :param block_device_mapping: ec2's names of devices, such as ``root``
+    :param flavor: the flavor's name
+    :param image_properties: as Glance has them; the ``hw_`` ones of disk,
+        cdrom, machine and architecture and ``img_config_drive`` decide
+    :param config_drive: whether the tenant asked for one
+    :param launched: whether the instance ran before (nova's launched_at)
+    """
+
+    uuid: str = checked(rules.canonical_uuid)
+    name: str = checked(_name)
+    hostname: str = checked(rules.hostname)
+    project_id: str | None = checked(_word, default=None)
+    availability_zone: str | None = checked(_word, default=None)
+    launch_index: int = checked(rules.integer(0, 2**31 - 1), default=0)
+    metadata: Mapping[str, str] = checked(
+        rules.mapping_of_text, default_factory=dict
+    )
+    keypairs: tuple[Keypair, ...] = many(Keypair, rules.unique("name"))
+    user_data: bytes | None = checked(
+        rules.user_data, default=None, secret=True
+    )
+    vendor_data: Any = checked(rules.vendor_data, default=None, secret=True)
+    vendor_data2: Mapping[str, Any] = checked(
+        rules.json_object, default_factory=dict, secret=True
+    )
+    injected_files: tuple[InjectedFile, ...] = many(InjectedFile)
+    admin_pass: str | None = checked(
+        rules.text(least=1), default=None, secret=True
+    )
+    random_seed: bytes | None = checked(
+        _random_seed, default=None, secret=True
+    )
+    network: NetworkInfo = nested(NetworkInfo)
+    network_config: bytes | None = checked(
+        rules.content, default=None, secret=True
+    )
+    devices: tuple[Device, ...] = one_of(
+        {"nic": NicDevice, "disk": DiskDevice, "share": ShareDevice},
+        rules.unique("serial"),
+    )
+    dedicated_cpus: tuple[int, ...] = checked(_cpus, default=())
+    security_groups: tuple[str, ...] = checked(
+        rules.list_of(_name), default=()
+    )
+    block_device_mapping: Mapping[str, str] = checked(
+        rules.mapping_of_text, default_factory=dict
+    )
+    flavor: str | None = checked(_name, default=None)
+    image_properties: Mapping[str, str] = checked(
+        rules.mapping_of_text, default_factory=dict
+    )
+    ec2: Ec2Ids = nested(Ec2Ids)
+    config_drive: bool = checked(rules.boolean, default=False)
+    launched: bool = checked(rules.boolean, default=False)
+
+    def with_devices(self, devices: tuple[Device, ...]) -> ConfigDriveRequest:
+        """Return the same request with other devices, addresses known."""
+        return dataclasses.replace(self, devices=devices)

@@ -1,0 +1,280 @@
+"""What a field may hold: each rule returns the value it keeps.
+
+A rule raises ValueError with the rule in words, beginning with "must".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import math
+import re
+import types
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Rule = Callable[[Any], Any]
+
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def text(
+    *, most: int = 65_535, least: int = 0, one_line: bool = False
+) -> Rule:
+    """Accept Unicode text of so many characters."""
+
+    def rule(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError("must be a text (in YAML, put it in quotes)")
+        if not least <= len(value) <= most:
+            raise ValueError(f"must be {least} to {most:,} characters long")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                "must be Unicode text, without lone surrogates"
+            ) from None
+        if one_line and any(char in value for char in "\r\n\0"):
+            raise ValueError("must be a single line")
+        return value
+
+    return rule
+
+
+def one_of(*choices: str) -> Rule:
+    """Accept one of these words."""
+
+    def rule(value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return value
+
+    return rule
+
+
+def integer(least: int, most: int) -> Rule:
+    """Accept a whole number in a range, its ends included."""
+
+    def rule(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError("must be a whole number")
+        if not least <= value <= most:
+            raise ValueError(f"must be {least:,} to {most:,}")
+        return value
+
+    return rule
+
+
+def boolean(value: Any) -> bool:
+    """Accept true or false, and no word for them."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def canonical_uuid(value: Any) -> str:
+    """Accept a UUID as libvirt and nova write it (RFC 9562, hyphens)."""
+    try:
+        canonical = str(uuid.UUID(value))
+    except (ValueError, AttributeError, TypeError):
+        canonical = ""
+    if not canonical or canonical != str(value).lower():
+        raise ValueError(
+            "must be a UUID such as 83679162-1378-4288-a2d4-70e13ec132aa"
+        )
+    return canonical
+
+
+def hostname(value: Any) -> str:
+    """Accept a host name, bare or fully qualified (RFC 1123, and ``_``)."""
+    name = text(least=1, most=253)(value)
+    if not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError(
+            "must be a host name: letters, digits, '-', '_' and '.',"
+            " no label over 63 characters"
+        )
+    return str(name)
+
+
+def mac(value: Any) -> str:
+    """Accept a MAC address, kept in lower case."""
+    if not isinstance(value, str) or not _MAC.fullmatch(value.lower()):
+        raise ValueError(
+            "must be a MAC address in quotes, such as 'fa:16:3e:00:00:01'"
+        )
+    return value.lower()
+
+
+def ip_address(value: Any) -> str:
+    """Accept an IPv4 or IPv6 address, kept in its canonical form."""
+    try:
+        if not isinstance(value, str) or "%" in value:
+            raise ValueError
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("must be an IP address") from None
+
+
+def ipv4_address(value: Any) -> str:
+    """Accept an IPv4 address."""
+    address: str = ip_address(value)
+    if ":" in address:
+        raise ValueError("must be an IPv4 address")
+    return address
+
+
+def cidr(value: Any) -> str:
+    """Accept a network such as 192.0.2.0/24, kept without host bits."""
+    try:
+        if not isinstance(value, str) or "/" not in value or "%" in value:
+            raise ValueError
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise ValueError(
+            "must be a network such as 192.0.2.0/24 or 2001:db8::/64"
+        ) from None
+
+
+def content(value: Any) -> bytes:
+    """Accept bytes, a text (kept as UTF-8) or ``{base64: ...}``."""
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value)
+    if isinstance(value, str):
+        return str(text(most=1 << 30)(value)).encode()
+    if isinstance(value, Mapping) and list(value) == ["base64"]:
+        coded = value["base64"]
+        try:
+            if not isinstance(coded, (str, bytes)):
+                raise ValueError
+            if isinstance(coded, str):
+                coded = "".join(coded.split())
+            return base64.b64decode(coded, validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("must be valid base64") from None
+    raise ValueError("must be a text or a mapping of base64: to a text")
+
+
+def user_data(value: Any) -> bytes | None:
+    """Accept user data that nova's API would: 65,535 bytes in base64.
+
+    Nothing at all is no user data.
+    """
+    raw = content(value)
+    coded = 4 * math.ceil(len(raw) / 3)
+    if coded > 65_535:
+        raise ValueError(
+            f"must be at most 65,535 bytes in base64 (it is {coded:,})"
+        )
+    return raw or None
+
+
+def json_value(value: Any) -> Any:
+    """Accept what JSON can say, kept frozen (RFC 8259)."""
+    try:
+        coded = json.dumps(value, allow_nan=False, default=_plain)
+        coded.encode()
+        json.dumps(value, ensure_ascii=False, default=_plain).encode()
+    except (TypeError, ValueError, RecursionError):
+        # Not chained: its text may quote the value.
+        raise ValueError(
+            "must be JSON: texts as keys, finite numbers, not too deep"
+        ) from None
+    if not _keys_are_text(value):
+        raise ValueError("must be JSON: keys have to be texts")
+    return _frozen(json.loads(coded))
+
+
+def vendor_data(value: Any) -> Any:
+    """Accept vendor data as cloud-init does: an object, a list or a text."""
+    if not isinstance(value, (Mapping, list, tuple, str)):
+        raise ValueError("must be a mapping, a list or a text")
+    return json_value(value)
+
+
+def json_object(value: Any) -> Any:
+    """Accept a JSON object."""
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a mapping")
+    return json_value(value)
+
+
+def mapping_of_text(value: Any) -> Any:
+    """Accept a mapping of texts to texts, as instance metadata is."""
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a mapping")
+    for key, item in value.items():
+        try:
+            text(least=1)(key), text()(item)
+        except ValueError as error:
+            name = ascii(key) if isinstance(key, str) else "a key"
+            raise ValueError(
+                f"must map texts to texts: {name} {error}"
+            ) from None
+    return types.MappingProxyType(dict(value))
+
+
+def list_of(rule: Rule) -> Rule:
+    """Accept a list whose items obey a rule, kept as a tuple."""
+
+    def all_of(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, Iterable) or isinstance(
+            value, (str, bytes, Mapping)
+        ):
+            raise ValueError("must be a list")
+        kept = []
+        for index, item in enumerate(value):
+            try:
+                kept.append(rule(item))
+            except ValueError as error:
+                raise ValueError(f"item {index} {error}") from None
+        return tuple(kept)
+
+    return all_of
+
+
+def unique(*attributes: str) -> Rule:
+    """Accept values no two of which share one of these attributes."""
+
+    def rule(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        for attribute in attributes:
+            seen = [
+                found
+                for value in values
+                if (found := getattr(value, attribute, None)) is not None
+            ]
+            if len(seen) != len(set(seen)):
+                raise ValueError(f"must not hold the same {attribute} twice")
+        return values
+
+    return rule
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
+
+
+def _keys_are_text(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(
+            isinstance(key, str) and _keys_are_text(item)
+            for key, item in value.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return all(map(_keys_are_text, value))
+    return True
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return types.MappingProxyType(
+            {key: _frozen(item) for key, item in value.items()}
+        )
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return value

@@ -1,0 +1,46 @@
+"""The tree of a config drive: paths to bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+
+from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.model.value import show
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MetadataTree:
+    """Files by path, such as ``openstack/latest/meta_data.json``.
+
+    Paths are relative, parted by ``/``, in sorted order.
+
+    :raises ImageError: if a path could lead out of the tree, or is both a
+        file and a directory
+    """
+
+    files: Mapping[str, bytes] = dataclasses.field(repr=False)
+
+    def __post_init__(self) -> None:
+        directories = set()
+        for path in self.files:
+            parts = path.split("/")
+            if any(part in ("", ".", "..") or "\0" in part for part in parts):
+                raise ImageError(
+                    f"{show(path)} can't be a path on a drive: it must be"
+                    " relative, without '.', '..', an empty name or NUL"
+                )
+            for end in range(1, len(parts)):
+                directories.add("/".join(parts[:end]))
+        for path in sorted(directories & set(self.files)):
+            raise ImageError(f"{show(path)} is both a file and a directory")
+        ordered = {path: self.files[path] for path in sorted(self.files)}
+        object.__setattr__(self, "files", types.MappingProxyType(ordered))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def size(self) -> int:
+        """Return the bytes of all files together."""
+        return sum(map(len, self.files.values()))

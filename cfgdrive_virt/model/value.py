@@ -1,0 +1,265 @@
+"""Rules on the fields of a frozen dataclass, all checked when it is made.
+
+A field is declared with :func:`checked` (a scalar), :func:`nested` (another
+value), :func:`many` (a tuple of values) or :func:`one_of` (a tuple of values
+of several kinds).  Making a :class:`Value` runs every rule and raises one
+``InvalidRequest`` that lists every broken one, so that whoever wrote the
+values mends them in one go.  :func:`from_mapping` does the same for a whole
+document.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from cfgdrive_virt.exception import InvalidRequest, Problem
+
+#: Takes what was given, returns what is kept, raises ValueError with the
+#: rule in words ("must be ...").
+Rule = Callable[[Any], Any]
+
+_SPEC = "cfgdrive_virt"
+_V = TypeVar("_V", bound="Value")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Spec:
+    """How a field is checked and read from a document."""
+
+    rule: Rule
+    secret: bool = False
+    optional: bool = False
+    of: type[Value] | Mapping[str, type[Value]] | None = None
+    many: bool = False
+
+
+def _field(
+    spec: _Spec,
+    default: Any = dataclasses.MISSING,
+    default_factory: Any = dataclasses.MISSING,
+) -> Any:
+    return dataclasses.field(
+        default=default,
+        default_factory=default_factory,
+        repr=not spec.secret,
+        metadata={_SPEC: spec},
+    )
+
+
+def checked(
+    rule: Rule,
+    *,
+    default: Any = dataclasses.MISSING,
+    default_factory: Any = dataclasses.MISSING,
+    secret: bool = False,
+) -> Any:
+    """Declare a scalar field; a default of None makes it optional."""
+    spec = _Spec(rule, secret, default is None)
+    return _field(spec, default, default_factory)
+
+
+def nested(kind: type[Value]) -> Any:
+    """Declare a field that holds one value of a kind, by default an empty."""
+    return _field(_Spec(_instance_of(kind), of=kind), default_factory=kind)
+
+
+def many(kind: type[Value], rule: Rule = tuple) -> Any:
+    """Declare a tuple of values of one kind, and a rule on all of them."""
+    return _field(_Spec(_tuple_of(kind, rule), of=kind, many=True), ())
+
+
+def one_of(kinds: Mapping[str, type[Value]], rule: Rule = tuple) -> Any:
+    """Declare a tuple of values, the kind told by ``type`` in a document."""
+    kind = tuple(kinds.values())
+    return _field(_Spec(_tuple_of(kind, rule), of=kinds, many=True), ())
+
+
+def _instance_of(kind: type[Value]) -> Rule:
+    def rule(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise ValueError(f"must be a {kind.__name__}")
+        return value
+
+    return rule
+
+
+def _tuple_of(kind: type[Value] | tuple[type[Value], ...], then: Rule) -> Rule:
+    def rule(value: Any) -> Any:
+        if isinstance(value, (str, bytes, Mapping)) or not all(
+            isinstance(item, kind) for item in value
+        ):
+            raise ValueError("must be a list")
+        return then(tuple(value))
+
+    return rule
+
+
+class Value:
+    """Be the base of frozen, slotted dataclasses whose fields have rules."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def __post_init__(self) -> None:
+        problems: list[Problem] = []
+        for name, spec in _specs(type(self)):
+            given = getattr(self, name)
+            try:
+                kept = _apply(spec, given)
+            except ValueError as error:
+                problems.append(_problem(name, spec, given, error))
+            else:
+                object.__setattr__(self, name, kept)
+        if not problems:
+            problems.extend(self._conflicts())
+        if problems:
+            raise InvalidRequest(problems)
+
+    def _conflicts(self) -> Iterator[Problem]:
+        """Yield what is wrong between fields that are right by themselves."""
+        return iter(())
+
+
+def _specs(kind: type[Value]) -> Iterator[tuple[str, _Spec]]:
+    for field in dataclasses.fields(kind):
+        yield field.name, field.metadata[_SPEC]
+
+
+def _apply(spec: _Spec, given: Any) -> Any:
+    if given is None and spec.optional:
+        return None
+    try:
+        return spec.rule(given)
+    except TypeError as error:
+        raise ValueError("must be of another type") from error
+
+
+def _problem(path: str, spec: _Spec, given: Any, error: ValueError) -> Problem:
+    hidden = spec.secret or spec.of is not None
+    return Problem(path, show(given, secret=hidden), str(error))
+
+
+def show(value: Any, *, secret: bool = False) -> str:
+    """Return a value as an error may print it: short, a secret unseen."""
+    kinds = {
+        "str": "a text", "bytes": "bytes", "int": "a number",
+        "float": "a number", "bool": "a boolean", "NoneType": "nothing",
+        "list": "a list", "tuple": "a list", "dict": "a mapping",
+    }  # fmt: skip
+    kind = kinds.get(type(value).__name__, type(value).__name__)
+    if secret or isinstance(value, (Mapping, list, tuple, bytes)):
+        size = f" of {len(value)}" if hasattr(value, "__len__") else ""
+        return kind + size
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(text)} long)"
+
+
+def from_mapping(kind: type[_V], document: Any) -> _V:
+    """Make a value, and all that it holds, of a parsed document.
+
+    :param document: what a YAML or JSON parser gave
+    :raises InvalidRequest: with every problem of the document; a value that
+        is a secret, or whose field isn't known, is never shown
+    """
+    problems: list[Problem] = []
+    value = _read(kind, document, "", problems)
+    if problems or value is None:
+        raise InvalidRequest(problems)
+    return value
+
+
+def _read(
+    kind: type[_V], document: Any, path: str, problems: list[Problem]
+) -> _V | None:
+    """Return the value, or None after adding what is wrong to problems."""
+    if not isinstance(document, Mapping):
+        problems.append(
+            Problem(path, show(document, secret=True), "must be a mapping")
+        )
+        return None
+    before = len(problems)
+    specs = dict(_specs(kind))
+    problems.extend(_unknown(specs, document, path))
+    arguments: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        name, spec = field.name, specs[field.name]
+        where = f"{path}.{name}" if path else name
+        # An absent key and an empty one ("user_data:") say the same.
+        if document.get(name) is None:
+            if (
+                field.default is dataclasses.MISSING
+                and field.default_factory is dataclasses.MISSING
+            ):
+                problems.append(Problem(where, "nothing", "must be given"))
+        else:
+            arguments[name] = _read_field(
+                spec, document[name], where, problems
+            )
+    if len(problems) > before:
+        return None
+    try:
+        return kind(**arguments)
+    except InvalidRequest as error:
+        problems.extend(problem.below(path) for problem in error.problems)
+        return None
+
+
+def _read_field(
+    spec: _Spec, given: Any, path: str, problems: list[Problem]
+) -> Any:
+    value = given
+    before = len(problems)
+    if spec.many and isinstance(given, (list, tuple)):
+        value = [
+            _read_item(spec.of, item, f"{path}[{index}]", problems)
+            for index, item in enumerate(given)
+        ]
+    elif isinstance(spec.of, type) and not spec.many:
+        value = _read(spec.of, given, path, problems)
+    if len(problems) == before:
+        try:
+            _apply(spec, value)
+        except ValueError as error:
+            problems.append(_problem(path, spec, given, error))
+    return value
+
+
+def _read_item(
+    of: type[Value] | Mapping[str, type[Value]] | None,
+    item: Any,
+    path: str,
+    problems: list[Problem],
+) -> Value | None:
+    if isinstance(of, type):
+        return _read(of, item, path, problems)
+    assert of is not None
+    named = item.get("type") if isinstance(item, Mapping) else None
+    kind = of.get(named) if isinstance(named, str) else None
+    if kind is None:
+        rule = f"must be one of {', '.join(of)}"
+        problems.append(Problem(f"{path}.type", show(named), rule))
+        return None
+    rest = {key: item[key] for key in item if key != "type"}
+    return _read(kind, rest, path, problems)
+
+
+def _unknown(
+    specs: Mapping[str, _Spec], document: Mapping[Any, Any], path: str
+) -> Iterator[Problem]:
+    # The value stays unseen: a password under a misspelt name is a password.
+    for key in document:
+        if key not in specs:
+            close = difflib.get_close_matches(str(key), specs, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            name = key if isinstance(key, str) else show(key)
+            if not (isinstance(key, str) and key.isprintable()):
+                name = show(key)
+            where = f"{path}.{name}" if path else name
+            yield Problem(
+                where,
+                show(document[key], secret=True),
+                f"must be a field that is known{hint}",
+            )
