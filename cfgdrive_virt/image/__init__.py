@@ -1,0 +1,1 @@
+"""A tree becomes the bytes of a file system, and back."""
