@@ -1,0 +1,52 @@
+"""Config drives for libvirt compute services.
+
+Start with :class:`ConfigDriveDriver`, the hook that a compute service calls,
+and :class:`ConfigDriveRequest`, what a drive says of an instance.
+"""
+
+from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Plan
+from cfgdrive_virt.exception import ConfigDriveError
+from cfgdrive_virt.model.decision import Decision, Guest, Requirement
+from cfgdrive_virt.model.drive import DriveImage, FileLocation
+from cfgdrive_virt.model.network import (
+    Bond,
+    Interface,
+    NetworkInfo,
+    Route,
+    Subnet,
+    Vlan,
+)
+from cfgdrive_virt.model.request import (
+    ConfigDriveRequest,
+    DiskDevice,
+    Ec2Ids,
+    InjectedFile,
+    Keypair,
+    NicDevice,
+    ShareDevice,
+)
+
+__all__ = [
+    "Bond",
+    "ConfigDriveDriver",
+    "ConfigDriveError",
+    "ConfigDriveRequest",
+    "Decision",
+    "DiskDevice",
+    "Drive",
+    "DriveImage",
+    "Ec2Ids",
+    "FileLocation",
+    "Guest",
+    "InjectedFile",
+    "Interface",
+    "Keypair",
+    "NetworkInfo",
+    "NicDevice",
+    "Plan",
+    "Requirement",
+    "Route",
+    "ShareDevice",
+    "Subnet",
+    "Vlan",
+]

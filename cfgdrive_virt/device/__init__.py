@@ -1,0 +1,1 @@
+"""Everything that is libvirt's XML; lxml's only owner."""

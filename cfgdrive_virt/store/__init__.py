@@ -1,0 +1,1 @@
+"""The bytes of a drive go where they belong, all or nothing."""
