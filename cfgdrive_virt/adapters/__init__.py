@@ -1,0 +1,1 @@
+"""The world outside: instance files, libvirt, the command line."""
