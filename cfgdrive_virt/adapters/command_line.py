@@ -98,12 +98,11 @@ def main(
 
     INSTANCE is an instance file (YAML or JSON), - is standard input.
     """
-    if verbose:
-        logging.basicConfig(
-            stream=sys.stderr,
-            level=logging.INFO,
-            format="%(levelname)s %(message)s",
-        )
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+    )
     ctx.obj = _driver(config_files)
 
 
@@ -131,10 +130,9 @@ def build(
     """Build a drive into a file, whether the instance needs one or not."""
     image_format = image_format or driver.settings.config_drive_format
     image = driver.build(_load(instance), image_format or ISO9660)
-    path = Path(output)
-    if os.path.lexists(path) and not (
-        path.is_file() and not path.is_symlink()
-    ):
+    # A linked directory may be meant; a link in the drive's own place not.
+    path = Path(output).parent.resolve() / Path(output).name
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
         raise StoreError(f"{path} is no regular file; name another")
     write_file(path, image.data, temporary=f".{path.name}.{os.getpid()}")
     digest = hashlib.sha256(image.data).hexdigest()
@@ -229,7 +227,7 @@ def spawn(
 ) -> None:
     """Define a domain, build its drive, start it; all of it or nothing."""
     request = _load(instance)
-    xml = None if domain is None else domain.read().decode(errors="replace")
+    xml = None if domain is None else domain.read()
     with connected(connect) as connection:
         service = LibvirtService(connection, driver)
         spawned = service.spawn(request, xml, rebuild=rebuild)
@@ -306,11 +304,14 @@ def _load(instance: BinaryIO) -> ConfigDriveRequest:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ImageError(f"{path} is too large for a config drive")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            # A device such as /dev/zero has no end.
+            data = b"" if path.is_char_device() else file.read(_MOST_BYTES)
     except OSError as error:
         raise StoreError(f"can't read {path}: {error.strerror}") from error
+    if not data or len(data) == _MOST_BYTES:
+        raise ImageError(f"{path} is no config drive: it is empty or endless")
+    return data
 
 
 def _plan_document(plan: Plan) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class LibvirtService:
     def spawn(
         self,
         request: ConfigDriveRequest,
-        domain_xml: str | None = None,
+        domain_xml: str | bytes | None = None,
         *,
         rebuild: bool = False,
     ) -> Spawned:

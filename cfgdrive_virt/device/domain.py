@@ -20,6 +20,7 @@ from cfgdrive_virt.model.request import (
     Device,
     DiskDevice,
     NicDevice,
+    ShareDevice,
 )
 
 LOG = logging.getLogger(__name__)
@@ -34,12 +35,18 @@ class Domain:
     :raises DomainError: if it is no domain's XML
     """
 
-    def __init__(self, xml: str) -> None:
+    def __init__(self, xml: str | bytes) -> None:
+        # A text is no longer in the encoding that it may declare.
+        text = isinstance(xml, str)
         parser = etree.XMLParser(
-            resolve_entities=False, no_network=True, load_dtd=False
+            encoding="utf-8" if text else None,
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
         )
+        data = xml.encode() if isinstance(xml, str) else xml
         try:
-            self._root = etree.fromstring(xml.encode(), parser)
+            self._root = etree.fromstring(data, parser)
         except etree.XMLSyntaxError as error:
             raise DomainError(f"the domain is no XML: {error}") from error
         if self._root.tag != "domain":
@@ -66,11 +73,13 @@ class Domain:
             )
         name = _child(self._root, "name")
         name.text = name.text or f"instance-{request.uuid}"
-        etree.SubElement(
-            _child(self._root, "metadata"),
-            etree.QName(MARK, "instance"),
-            nsmap={"cfgdrive_virt": MARK},
-        )
+        metadata = _child(self._root, "metadata")
+        if metadata.find(f"{{{MARK}}}instance") is None:
+            etree.SubElement(
+                metadata,
+                f"{{{MARK}}}instance",
+                nsmap={"cfgdrive_virt": MARK},
+            )
         machine = _child(_child(self._root, "os"), "type")
         machine.text = machine.text or "hvm"
         machine.set("arch", machine.get("arch") or told.architecture)
@@ -91,37 +100,40 @@ class Domain:
     def locate(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
         """Return devices with the bus and address that libvirt gave them.
 
-        What a device says of itself stays.
+        What a device says of itself stays.  A share has neither: its tag is
+        what a guest finds it by.
         """
-        located = []
-        for device in devices:
-            element = self._find(device)
-            bus, address = (None, None)
-            if element is None:
-                LOG.warning("No device of the domain is %s", device)
-            else:
-                bus, address = _address(element)
-            located.append(
-                dataclasses.replace(
-                    device,
-                    bus=device.bus or bus,
-                    address=device.address or address,
-                )
+        return tuple(
+            device
+            if isinstance(device, ShareDevice)
+            else dataclasses.replace(
+                device,
+                bus=device.bus or bus,
+                address=device.address or address,
             )
-        return tuple(located)
+            for device in devices
+            for bus, address in [self._address(device)]
+        )
 
-    def _find(self, device: Device) -> etree._Element | None:
+    def _address(self, device: Device) -> tuple[str | None, str | None]:
         # Values go in as variables: as part of the path they could change it.
         if isinstance(device, NicDevice):
             lower = "translate(mac/@address, 'ABCDEF', 'abcdef')"
             path, value = f"devices/*[{lower} = $value]", device.mac
-        elif isinstance(device, DiskDevice):
-            path, value = "devices/disk[serial = $value]", device.serial or ""
+        elif isinstance(device, DiskDevice) and device.serial is not None:
+            path, value = "devices/disk[serial = $value]", device.serial
         else:
-            path = "devices/filesystem[target/@dir = $value]"
-            value = device.tag
-        found = self._root.xpath(path, value=value)
-        return next(iter(cast("list[etree._Element]", found)), None)
+            return None, None
+        found = cast(
+            "list[etree._Element]", self._root.xpath(path, value=value)
+        )
+        if not found:
+            LOG.warning(
+                "%s is not in the domain: the drive tells no address of it",
+                value,
+            )
+            return None, None
+        return _address(found[0])
 
 
 def small_domain(request: ConfigDriveRequest, virt_type: str) -> str:

@@ -57,9 +57,10 @@ def build(tree: MetadataTree, *, timestamp: int) -> DriveImage:
         iso.write_fp(out)
     except PyCdlibException as error:
         raise ImageError(f"no ISO9660 image of this tree: {error}") from error
-    data = bytearray(out.getbuffer())
-    _set_dates(data, timestamp)
-    return DriveImage(ISO9660, bytes(data))
+    # In place: a drive may be large, and its bytes are nobody else's yet.
+    with out.getbuffer() as data:
+        _set_dates(data, timestamp)
+    return DriveImage(ISO9660, out.getvalue())
 
 
 def read(data: bytes) -> MetadataTree:
@@ -168,7 +169,7 @@ def _read_files(iso: pycdlib.PyCdlib) -> Iterator[tuple[str, bytes]]:
             yield path.lstrip("/"), out.getvalue()
 
 
-def _set_dates(data: bytearray, timestamp: int) -> None:
+def _set_dates(data: memoryview, timestamp: int) -> None:
     """Set every date of an image, wherever the standards put one.
 
     pycdlib takes the clock's time and the host's time zone.  The dates lie
@@ -190,7 +191,7 @@ def _set_dates(data: bytearray, timestamp: int) -> None:
         _set_dates_below(data, root, short)
 
 
-def _set_dates_below(data: bytearray, directory: int, short: bytes) -> None:
+def _set_dates_below(data: memoryview, directory: int, short: bytes) -> None:
     extent, size = struct.unpack_from("<I4xI", data, directory + 2)
     offset = extent * _SECTOR
     end = offset + size
@@ -214,7 +215,7 @@ def _set_dates_below(data: bytearray, directory: int, short: bytes) -> None:
 
 
 def _set_rock_ridge_dates(
-    data: bytearray, offset: int, end: int, short: bytes
+    data: memoryview, offset: int, end: int, short: bytes
 ) -> None:
     while offset + 4 <= end and data[offset + 2] >= 4:
         signature, length = bytes(data[offset : offset + 2]), data[offset + 2]

@@ -1,0 +1,63 @@
+#!/bin/bash
+#
+# run-tests.sh: set up, and pass all tests
+#
+#     contrib/run-tests.sh                  everything
+#     contrib/run-tests.sh tests/unit ...   pytest's arguments, main tier only
+#
+# Linters, unit tests, other people's readers, real guests on a libvirtd of
+# their own, and nova's own code as an oracle. Nothing is skipped: what is
+# missing is installed, or told. libvirtds and domains that are there are left
+# alone. What is slow to get is kept in ~/.cache/cfgdrive-virt
+# ($CFGDRIVE_VIRT_CACHE). Runs as root, through sudo if it must: a guest's root
+# file system is made, and disks are filled up in mount namespaces.
+
+if ((EUID)); then
+    exec sudo --preserve-env=CFGDRIVE_VIRT_CACHE -- "$0" "$@"
+fi
+
+# shellcheck source=setup.sh
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+nova_version=34.0.0
+
+say 'Setting up'
+packages python3-venv python3-libvirt libvirt-daemon \
+    libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
+    genisoimage xorriso p7zip-full debootstrap e2fsprogs shellcheck
+venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
+    types-PyYAML configobj jinja2 oauthlib requests
+this_checkout tests
+venv_isolated nova "nova==$nova_version" 'sqlalchemy<2.1' fixtures oslotest \
+    testtools pytest jsonschema
+this_checkout nova --no-deps
+
+# cloud-init itself is not installed: it would take charge of this machine at
+# its next start.
+if [[ ! -e $cache/cloud-init/ready ]]; then
+    rm -rf "$cache/cloud-init"
+    mkdir -p "$cache/cloud-init"
+    (cd "$cache/cloud-init" &&
+        apt-get -qq -o APT::Sandbox::User=root download cloud-init &&
+        dpkg-deb -x cloud-init_*.deb . && touch ready) ||
+        die "cloud-init's package can't be had"
+fi
+cd "$root"
+export PYTHONPATH=$cache/cloud-init/usr/lib/python3/dist-packages
+export CFGDRIVE_VIRT_CACHE=$cache
+PATH=$cache/tests/bin:/usr/sbin:/sbin:$PATH
+
+if (($#)); then exec pytest "$@"; fi
+
+say 'Linters'
+ruff check .
+ruff format --check .
+mypy
+shellcheck -x contrib/*.sh contrib/guest/{libvirtd,build-probe,build-cloud-guest,probe-init}
+
+say 'Nova as an oracle'
+"$cache/nova/bin/python" -m pytest -q tests/nova
+"$cache/nova/bin/python" contrib/bench --no-goals
+
+say 'Unit tests, readers, guests'
+pytest -q --cov --cov-report=term tests/unit tests/readers tests/guest

@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+#
+# What quickstart.sh and run-tests.sh share: system packages, virtual
+# environments, and a word that is plain when something can't be had.
+# To be sourced; sets $root and $cache.
+
+set -euo pipefail
+export LC_ALL=C.UTF-8
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${CFGDRIVE_VIRT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cfgdrive-virt}
+
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+installed() {
+    [[ $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) == *' installed' ]]
+}
+
+# Install the packages that are missing; ask for root only if any is.
+packages() {
+    local missing=() package become=()
+    type -P apt-get dpkg-query >/dev/null ||
+        die "only Debian and Ubuntu are known here; on others install what" \
+            "these packages hold, and read the script: $*"
+    for package; do installed "$package" || missing+=("$package"); done
+    ((${#missing[@]})) || return 0
+    if ((EUID)); then
+        type -P sudo >/dev/null ||
+            die "no sudo; as root: apt-get install ${missing[*]}"
+        become=(sudo)
+    fi
+    say "Installing ${missing[*]}"
+    "${become[@]}" apt-get -qq update ||
+        die 'apt-get update failed; is there a network?'
+    "${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install \
+        -y --no-install-recommends "${missing[@]}" >/dev/null ||
+        die "these packages can't be installed: ${missing[*]}"
+}
+
+# venv NAME [REQUIREMENT ...]: make $cache/NAME, unless it is there as wanted.
+# It sees the system's packages: libvirt's binding is built for the system's
+# Python, and those of Ceph exist nowhere else.
+venv() { _venv --system-site-packages "$@"; }
+
+# The same without the system's packages, for what they would get in the way
+# of.
+venv_isolated() { _venv --symlinks "$@"; }
+
+_venv() {
+    local option=$1 directory=$cache/$2 wanted
+    shift 2
+    set -- 'setuptools>=70' "$@"
+    wanted=$(/usr/bin/python3 --version; printf '%s\n' "$option" "$@")
+    if [[ $wanted == "$(cat "$directory/.wanted" 2>/dev/null)" ]]; then
+        return
+    fi
+    rm -rf "$directory"
+    mkdir -p "$cache"
+    /usr/bin/python3 -m venv "$option" "$directory" ||
+        die "can't make a virtual environment in $directory"
+    "$directory/bin/pip" install -qq --disable-pip-version-check "$@" ||
+        die "pip can't install: $*"
+    echo "$wanted" >"$directory/.wanted"
+}
+
+# this_checkout NAME [OPTION ...]: put this very checkout into $cache/NAME.
+this_checkout() {
+    local directory=$cache/$1
+    shift
+    "$directory/bin/pip" install -qq --disable-pip-version-check \
+        --no-build-isolation "$@" -e "$root" ||
+        die "pip can't install this checkout"
+}

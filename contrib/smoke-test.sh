@@ -1,0 +1,67 @@
+#!/bin/bash
+#
+# smoke-test.sh [--connect URI] [cfgdrive-virt's options ...]
+#
+# Checks on a host, with virsh, that an instance gets its config drive and
+# loses it: spawns one of a new UUID, looks at what libvirt made of it, and
+# destroys it. No other domain is touched, and nothing is left. For example
+#
+#     smoke-test.sh --connect qemu:///system --config-file /etc/nova/nova.conf
+#
+# Needs cfgdrive-virt and virsh on the PATH, and the rights to use both.
+
+set -euo pipefail
+export LC_ALL=C.UTF-8
+
+connect=${LIBVIRT_DEFAULT_URI:-qemu:///system}
+if [[ ${1:-} == --connect ]]; then connect=$2; shift 2; fi
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+    sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
+    exit
+fi
+uuid=$(cat /proc/sys/kernel/random/uuid)
+cfgdrive() { cfgdrive-virt "${options[@]}" "$@"; }
+options=("$@")
+instance="{uuid: $uuid, name: smoke-test, hostname: smoke-test,
+    config_drive: true, user_data: 'smoke test'}"
+failed=0
+
+check() {   # check WHAT COMMAND ...
+    if "${@:2}" >/dev/null 2>&1; then
+        echo "ok      $1"
+    else
+        echo "FAILED  $1"
+        failed=1
+    fi
+}
+# shellcheck disable=SC2317  # called by check
+is() { [[ $1 == "$2" ]]; }
+# shellcheck disable=SC2317
+fails() { ! "$@"; }
+dump() { virsh -c "$connect" dumpxml "$uuid"; }
+location() {
+    cfgdrive plan - --json <<<"$instance" |
+        sed -n 's/^  "location": "\(.*\)",$/\1/p'
+}
+
+drive=$(location)
+trap 'cfgdrive destroy "$uuid" --connect "$connect" >/dev/null' EXIT
+cfgdrive spawn - --connect "$connect" <<<"$instance"
+echo
+check 'the domain runs' \
+    is "$(virsh -c "$connect" domstate "$uuid" | head -n 1)" running
+check 'its disk is the drive' \
+    grep -qF "<source file='$drive'" <(dump)
+check 'the disk is a read-only cdrom' \
+    grep -q "<readonly/>" <(dump | sed -n "/device='cdrom'/,/<\/disk>/p")
+check 'libvirt sees its size' \
+    is "$(virsh -c "$connect" domblkinfo "$uuid" "$drive" |
+        sed -n 's/^Capacity: *//p')" "$(stat -c %s "$drive")"
+check 'nobody else may read the drive' is "$(stat -c %a "$drive")" 600
+check "the drive holds the instance's uuid" \
+    grep -qF "\"uuid\": \"$uuid\"" <(cfgdrive inspect "$drive" --json)
+cfgdrive destroy "$uuid" --connect "$connect" >/dev/null
+trap - EXIT
+check 'the domain is gone' fails virsh -c "$connect" dominfo "$uuid"
+check 'the drive is gone' fails test -e "$drive"
+exit "$failed"

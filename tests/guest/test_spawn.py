@@ -1,0 +1,460 @@
+"""A compute service spawns an instance, and the guest reads its drive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+import re
+import subprocess
+import uuid as uuids
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+import libvirt
+import pytest
+from oslo_config import cfg
+
+from cfgdrive_virt import (
+    ConfigDriveDriver,
+    ConfigDriveError,
+    ConfigDriveRequest,
+    DiskDevice,
+    InjectedFile,
+    Interface,
+    Keypair,
+    NetworkInfo,
+    NicDevice,
+    ShareDevice,
+    Subnet,
+)
+from cfgdrive_virt.adapters.libvirt import LibvirtService, connected
+from cfgdrive_virt.conf import register_opts
+
+from .guests import (
+    Console,
+    Probe,
+    cloud_domain_xml,
+    cloud_overlay,
+    probe_domain_xml,
+)
+
+MAC = "52:54:00:12:34:56"
+
+
+@pytest.fixture
+def connection(libvirtd_uri: str) -> Iterator[libvirt.virConnect]:
+    with connected(libvirtd_uri) as connection:
+        yield connection
+        for domain in connection.listAllDomains():
+            if domain.isActive():
+                domain.destroy()
+            domain.undefine()
+
+
+@pytest.fixture
+def instances(tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "instances"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def driver(instances: pathlib.Path) -> ConfigDriveDriver:
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[], default_config_dirs=[])
+    register_opts(conf)
+    conf.set_override("instances_path", str(instances))
+    conf.set_override("virt_type", "qemu", "libvirt")
+    return ConfigDriveDriver(conf)
+
+
+@pytest.fixture
+def service(
+    connection: libvirt.virConnect, driver: ConfigDriveDriver
+) -> LibvirtService:
+    return LibvirtService(connection, driver)
+
+
+def a_request(**fields: object) -> ConfigDriveRequest:
+    known: dict[str, object] = {
+        "uuid": str(uuids.uuid4()),
+        "name": "guest",
+        "hostname": "guest",
+        "config_drive": True,
+        "user_data": b"#!/bin/sh\nexit 0\n",
+        "injected_files": (
+            InjectedFile(
+                path="/etc/a 'b' \"c\" <d>", content=bytes(range(256))
+            ),
+            InjectedFile(path="/etc/empty", content=b""),
+        ),
+    }
+    return ConfigDriveRequest(**{**known, **fields})  # type: ignore[arg-type]
+
+
+def files_by_7z(
+    drive: pathlib.Path, directory: pathlib.Path
+) -> dict[str, bytes]:
+    """Return a drive's files as somebody else's reader extracts them."""
+    subprocess.run(
+        ["7z", "x", "-bd", f"-o{directory}", drive],
+        check=True,
+        capture_output=True,
+    )
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def disks(domain: libvirt.virDomain) -> dict[str, ET.Element]:
+    root = ET.fromstring(domain.XMLDesc())
+    return {
+        disk.find("target").attrib["dev"]: disk  # type: ignore[union-attr]
+        for disk in root.iterfind("devices/disk")
+    }
+
+
+@pytest.mark.parametrize(
+    ("machine", "bus", "target"),
+    [("pc", "ide", "hdd"), ("q35", "sata", "sdf")],
+)
+def test_the_guests_kernel_reads_every_file(
+    machine: str,
+    bus: str,
+    target: str,
+    service: LibvirtService,
+    connection: libvirt.virConnect,
+    probe: Probe,
+    instances: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    request = a_request()
+    console = Console(tmp_path / "serial.log")
+    xml = probe_domain_xml(
+        f"probe-{machine}", request.uuid, machine, probe, console.log
+    )
+
+    service.spawn(request, xml)
+
+    drive = instances / request.uuid / "disk.config"
+    assert drive.stat().st_mode & 0o777 == 0o600
+    domain = connection.lookupByUUIDString(request.uuid)
+    disk = disks(domain)[target]
+    assert disk.attrib["device"] == "cdrom"
+    assert disk.find("target").attrib["bus"] == bus  # type: ignore[union-attr]
+    assert disk.find("source").attrib["file"] == str(drive)  # type: ignore[union-attr]
+    assert disk.find("readonly") is not None
+    written = files_by_7z(drive, tmp_path / "extracted")
+    assert "openstack/latest/meta_data.json" in written
+    assert console.probe_round(1) == {
+        path: hashlib.sha256(content).hexdigest()
+        for path, content in written.items()
+    }
+
+    service.destroy(request.uuid)
+
+    assert not drive.parent.exists()
+    with pytest.raises(libvirt.libvirtError, match="Domain not found"):
+        connection.lookupByUUIDString(request.uuid)
+
+
+def test_cloud_init_comes_up_from_the_drive(
+    service: LibvirtService,
+    probe: Probe,
+    cloud_image: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    key = (
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGprobeprobeprobeprobeprobe"
+        "probeprobeprobepro probe@k1"
+    )
+    show = """#cloud-config
+runcmd:
+  - - sh
+    - -c
+    - |
+      {
+        echo "SEEN hostname $(hostname)"
+        echo "SEEN source $(cloud-init query subplatform)"
+        echo "SEEN uuid $(cloud-init query instance_id)"
+        sed 's/^/SEEN key /' /root/.ssh/authorized_keys
+        echo "SEEN file $(sha256sum < /etc/injected)"
+        ip -br addr show eth0 | sed 's/^/SEEN address /'
+        echo "SEEN all"
+      } > /dev/console
+"""
+    content = bytes(range(256)) * 40
+    request = a_request(
+        hostname="web-1",
+        keypairs=(Keypair(name="k1", public_key=key),),
+        user_data=show.encode(),
+        injected_files=(InjectedFile(path="/etc/injected", content=content),),
+        network=NetworkInfo(
+            interfaces=(
+                Interface(
+                    mac=MAC,
+                    id="tap0",
+                    mtu=1400,
+                    subnets=(
+                        Subnet(
+                            type="ipv4",
+                            cidr="192.0.2.0/24",
+                            ip_address="192.0.2.10",
+                            gateway="192.0.2.1",
+                        ),
+                    ),
+                ),
+            )
+        ),
+    )
+    console = Console(tmp_path / "serial.log")
+    overlay = cloud_overlay(cloud_image, tmp_path / "root.qcow2")
+    xml = cloud_domain_xml(
+        "cloud", request.uuid, "pc", probe, overlay, MAC, console.log
+    )
+
+    service.spawn(request, xml)
+
+    console.wait_for("SEEN all", 300)
+    seen = dict(re.findall(r"SEEN (\w+) (.*?)\r?\n", console.text()))
+    assert seen["hostname"] == "web-1"
+    assert seen["source"].startswith("config-disk (/dev/sr0)")
+    assert seen["uuid"] == request.uuid
+    assert key.split()[1] in seen["key"]
+    assert hashlib.sha256(content).hexdigest() in seen["file"]
+    assert "192.0.2.10/24" in seen["address"]
+
+
+def test_device_tags_carry_the_addresses_that_libvirt_gave(
+    service: LibvirtService,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    disk = tmp_path / "disk"
+    disk.touch()
+    disk.write_bytes(bytes(1 << 20))
+    xml = f"""
+<domain type='qemu'>
+  <memory unit='MiB'>64</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices>
+    <controller type='scsi' model='virtio-scsi'/>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='{disk}'/>
+      <target dev='sda' bus='scsi'/>
+      <serial>on-scsi</serial>
+      <shareable/>
+    </disk>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='{disk}'/>
+      <target dev='vda' bus='virtio'/>
+      <serial>on-virtio</serial>
+      <shareable/>
+    </disk>
+    <interface type='user'>
+      <mac address='{MAC}'/><model type='virtio'/>
+    </interface>
+  </devices>
+</domain>"""
+    request = a_request(
+        devices=(
+            NicDevice(mac=MAC, tags=("public",)),
+            DiskDevice(serial="on-scsi", tags=("a",)),
+            DiskDevice(serial="on-virtio", tags=("b",)),
+            DiskDevice(serial="not there", tags=("c",)),
+            ShareDevice(share_id="s", tag="media"),
+        )
+    )
+
+    service.spawn(request, xml)
+
+    files = files_by_7z(
+        instances / request.uuid / "disk.config", tmp_path / "extracted"
+    )
+    nic, on_scsi, on_virtio, missing, share = json.loads(
+        files["openstack/latest/meta_data.json"]
+    )["devices"]
+    domain = connection.lookupByUUIDString(request.uuid)
+    root = ET.fromstring(domain.XMLDesc())
+
+    def pci(path: str) -> str:
+        slot = root.find(path).attrib  # type: ignore[union-attr]
+        numbers = (
+            int(slot[name], 16)
+            for name in ("domain", "bus", "slot", "function")
+        )
+        return "{:04x}:{:02x}:{:02x}.{:x}".format(*numbers)
+
+    assert (nic["bus"], nic["address"]) == (
+        "pci",
+        pci("devices/interface/address"),
+    )
+    assert (on_virtio["bus"], on_virtio["address"]) == (
+        "pci",
+        pci("devices/disk[serial='on-virtio']/address"),
+    )
+    assert (on_scsi["bus"], on_scsi["address"]) == ("scsi", "0:0:0:0")
+    assert (missing["bus"], missing["address"]) == ("none", "none")
+    assert (share["bus"], share["address"]) == ("none", "none")
+
+
+@pytest.mark.parametrize(
+    ("machine", "properties"),
+    [
+        ("pc", {}),
+        ("pc", {"hw_cdrom_bus": "scsi"}),
+        ("pc", {"hw_cdrom_bus": "sata"}),
+        ("pc", {"hw_cdrom_bus": "usb"}),
+        ("q35", {}),
+        ("q35", {"hw_cdrom_bus": "scsi"}),
+        ("q35", {"hw_cdrom_bus": "usb"}),
+    ],
+    ids=str,
+)
+def test_libvirt_starts_a_domain_with_the_drive_on_every_bus(
+    machine: str,
+    properties: dict[str, str],
+    service: LibvirtService,
+    connection: libvirt.virConnect,
+) -> None:
+    request = a_request(
+        image_properties={"hw_machine_type": machine, **properties}
+    )
+
+    spawned = service.spawn(request)
+
+    decision = spawned.plan.decision
+    assert decision is not None
+    domain = connection.lookupByUUIDString(request.uuid)
+    disk = disks(domain)[decision.target]
+    assert domain.isActive()
+    assert disk.find("target").attrib["bus"] == decision.bus  # type: ignore[union-attr]
+    # The target is one that needs no controller beyond the bus' first.
+    controllers = [
+        controller.attrib["index"]
+        for controller in ET.fromstring(domain.XMLDesc()).iterfind(
+            "devices/controller"
+        )
+        if controller.attrib["type"] == decision.bus
+    ]
+    assert controllers == ["0"]
+
+
+def test_an_instance_that_needs_no_drive_gets_none(
+    service: LibvirtService,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+) -> None:
+    request = a_request(config_drive=False)
+
+    spawned = service.spawn(request)
+
+    assert spawned.drive is None
+    assert not disks(connection.lookupByUUIDString(request.uuid))
+    assert not (instances / request.uuid).exists()
+
+
+def test_a_domain_that_does_not_start_leaves_nothing(
+    service: LibvirtService,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+) -> None:
+    request = a_request()
+    xml = """
+<domain type='qemu'>
+  <memory unit='MiB'>64</memory>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>/nonexistent/kernel</kernel>
+  </os>
+</domain>"""
+
+    with pytest.raises(ConfigDriveError, match="can't start domain"):
+        service.spawn(request, xml)
+
+    assert not connection.listAllDomains()
+    assert not (instances / request.uuid).exists()
+
+
+def test_a_domain_that_does_not_start_keeps_a_drive_that_was_there(
+    service: LibvirtService, driver: ConfigDriveDriver
+) -> None:
+    request = a_request()
+    drive = driver.spawn(request)
+    assert drive is not None
+    before = drive.location.path.read_bytes()
+    xml = (
+        "<domain type='qemu'><memory>65536</memory><os><type>hvm</type>"
+        "<kernel>/nonexistent/kernel</kernel></os></domain>"
+    )
+
+    with pytest.raises(ConfigDriveError, match="can't start domain"):
+        service.spawn(request, xml)
+
+    assert drive.location.path.read_bytes() == before
+
+
+def test_a_drive_that_cannot_be_built_leaves_no_domain(
+    service: LibvirtService,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+) -> None:
+    instances.rmdir()
+
+    with pytest.raises(ConfigDriveError, match="instances_path"):
+        service.spawn(a_request())
+
+    assert not connection.listAllDomains()
+    assert not instances.exists()
+
+
+def test_a_domain_that_is_there_is_left_alone(
+    service: LibvirtService,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+) -> None:
+    request = a_request()
+    xml = f"""
+<domain type='qemu'>
+  <name>theirs</name><uuid>{request.uuid}</uuid>
+  <memory unit='MiB'>64</memory><os><type>hvm</type></os>
+</domain>"""
+    theirs = connection.defineXML(xml)
+    before = theirs.XMLDesc()
+
+    with pytest.raises(ConfigDriveError, match="has a domain already"):
+        service.spawn(request)
+    with pytest.raises(ConfigDriveError, match="wasn't spawned by"):
+        service.destroy(request.uuid)
+    # Another instance with a domain of the same name: libvirt refuses.
+    other = a_request()
+    with pytest.raises(ConfigDriveError, match="can't define"):
+        service.spawn(other, xml.replace(f"<uuid>{request.uuid}</uuid>", ""))
+
+    assert theirs.XMLDesc() == before
+    assert not list(instances.glob("*/disk.config"))
+
+
+def test_destroy_may_be_repeated(service: LibvirtService) -> None:
+    request = a_request()
+    service.spawn(request)
+
+    first = service.destroy(request.uuid)
+    second = service.destroy(request.uuid)
+
+    assert (first.domain, first.drive) == (True, True)
+    assert (second.domain, second.drive) == (False, False)
+
+
+def test_an_address_that_is_no_libvirt_is_an_error() -> None:
+    with (
+        pytest.raises(ConfigDriveError, match="can't connect to"),
+        connected("qemu+unix:///system?socket=/nonexistent"),
+    ):
+        pass
