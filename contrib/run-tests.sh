@@ -24,7 +24,7 @@ nova_version=34.0.0
 say 'Setting up'
 packages python3-venv python3-libvirt libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
-    genisoimage xorriso p7zip-full debootstrap e2fsprogs shellcheck
+    genisoimage xorriso p7zip-full libarchive-tools debootstrap e2fsprogs shellcheck
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
     types-PyYAML configobj jinja2 oauthlib requests
 this_checkout tests
@@ -57,7 +57,7 @@ shellcheck -x contrib/*.sh contrib/guest/{libvirtd,build-probe,build-cloud-guest
 
 say 'Nova as an oracle'
 "$cache/nova/bin/python" -m pytest -q tests/nova
-"$cache/nova/bin/python" contrib/bench --no-goals
+"$cache/nova/bin/python" contrib/bench -n 21 --no-goals
 
 say 'Unit tests, readers, guests'
 pytest -q --cov --cov-report=term tests/unit tests/readers tests/guest

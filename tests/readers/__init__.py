@@ -1,0 +1,1 @@
+"""What we write, read by somebody else's readers."""
