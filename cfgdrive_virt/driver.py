@@ -270,7 +270,7 @@ def _static_vendor_data(settings: Settings) -> Any:
     lead = f"[api] vendordata_jsonfile_path={path}"
     try:
         with open(path, "rb") as file:
-            return rules.vendor_data(json.load(file))
+            document = json.load(file)
     except OSError as error:
         raise InvalidConfiguration(
             f"{lead} can't be read: {error.strerror}"
@@ -278,6 +278,10 @@ def _static_vendor_data(settings: Settings) -> Any:
     except (ValueError, RecursionError) as error:
         # The parser's words say where, not what: no secret is in them.
         raise InvalidConfiguration(f"{lead} is no JSON: {error}") from error
+    try:
+        return rules.vendor_data(document)
+    except ValueError as error:
+        raise InvalidConfiguration(f"{lead}: it {error}") from error
 
 
 def _check_size(tree: MetadataTree, limit: int) -> None:

@@ -156,7 +156,11 @@ def _child(parent: etree._Element, tag: str) -> etree._Element:
 
 
 def _address(element: etree._Element) -> tuple[str | None, str | None]:
-    """Return bus and address as nova writes them in device metadata."""
+    """Return bus and address as device metadata has them.
+
+    In the forms of nova's objects (nova.objects.virt_device_metadata); its
+    libvirt driver itself tells of PCI addresses only.
+    """
     address = element.find("address")
     if address is None:
         return None, None

@@ -1,8 +1,10 @@
 """A tree becomes an ISO9660 image with Rock Ridge and Joliet, and back.
 
-Linux reads names through Rock Ridge, Windows through Joliet; both have them
-to the letter, so a tree whose names Joliet can't hold is refused.  Content
-that several files share is stored once.  pycdlib's only owner.
+Linux reads names through Rock Ridge, Windows through Joliet; both hold them
+to the letter, so a tree whose names Joliet can't hold is refused.  (What a
+reader makes of Joliet is its own: 7z drops a trailing dot, libarchive
+composes accents.  A config drive's own names are plain.)  Content that
+several files share is stored once.  pycdlib's only owner.
 """
 
 from __future__ import annotations

@@ -138,9 +138,7 @@ def _device(device: Device, version: str) -> dict[str, Any] | None:
         if not told.keys() & {"tags", "vlan", "vf_trusted"}:
             return None
     elif isinstance(device, DiskDevice):
-        told["type"] = "disk"
-        if device.serial is not None:
-            told["serial"] = device.serial
+        told |= {"type": "disk", "serial": device.serial}
         if device.path is not None:
             told["path"] = device.path
     elif version >= EPOXY:

@@ -56,11 +56,11 @@ class Keypair(Value):
 class InjectedFile(Value):
     """A file for the guest (nova's personality).
 
-    :param path: where the guest is to put it; any characters
+    :param path: where the guest is to put it; any characters but NUL
     :param content: any bytes; in a document a text or ``{base64: ...}``
     """
 
-    path: str = checked(rules.text(least=1, most=4096))
+    path: str = checked(rules.path)
     content: bytes = checked(rules.content, secret=True)
 
 
@@ -179,7 +179,7 @@ class ConfigDriveRequest(Value):
     )
     network: NetworkInfo = nested(NetworkInfo)
     network_config: bytes | None = checked(
-        rules.content, default=None, secret=True
+        rules.utf8, default=None, secret=True
     )
     devices: tuple[Device, ...] = one_of(
         {"nic": NicDevice, "disk": DiskDevice, "share": ShareDevice},

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-import json
 import math
 import re
 import types
@@ -20,6 +19,10 @@ Rule = Callable[[Any], Any]
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+#: Readers recurse over JSON, and a stack is finite.
+_JSON_DEPTH = 64
 
 
 def text(
@@ -43,6 +46,9 @@ def text(
         return value
 
     return rule
+
+
+_any_text = text(most=1 << 30)
 
 
 def one_of(*choices: str) -> Rule:
@@ -144,7 +150,7 @@ def content(value: Any) -> bytes:
     if isinstance(value, (bytes, bytearray)):
         return bytes(value)
     if isinstance(value, str):
-        return str(text(most=1 << 30)(value)).encode()
+        return str(_any_text(value)).encode()
     if isinstance(value, Mapping) and list(value) == ["base64"]:
         coded = value["base64"]
         try:
@@ -156,6 +162,24 @@ def content(value: Any) -> bytes:
         except (binascii.Error, ValueError):
             raise ValueError("must be valid base64") from None
     raise ValueError("must be a text or a mapping of base64: to a text")
+
+
+def utf8(value: Any) -> bytes:
+    """Accept content that is text in UTF-8."""
+    raw = content(value)
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raise ValueError("must be text in UTF-8") from None
+    return raw
+
+
+def path(value: Any) -> str:
+    """Accept the path of a file in a guest: any characters but NUL."""
+    name: str = text(least=1, most=4096)(value)
+    if "\0" in name:
+        raise ValueError("must not hold a NUL, which no path can")
+    return name
 
 
 def user_data(value: Any) -> bytes | None:
@@ -173,19 +197,8 @@ def user_data(value: Any) -> bytes | None:
 
 
 def json_value(value: Any) -> Any:
-    """Accept what JSON can say, kept frozen (RFC 8259)."""
-    try:
-        coded = json.dumps(value, allow_nan=False, default=_plain)
-        coded.encode()
-        json.dumps(value, ensure_ascii=False, default=_plain).encode()
-    except (TypeError, ValueError, RecursionError):
-        # Not chained: its text may quote the value.
-        raise ValueError(
-            "must be JSON: texts as keys, finite numbers, not too deep"
-        ) from None
-    if not _keys_are_text(value):
-        raise ValueError("must be JSON: keys have to be texts")
-    return _frozen(json.loads(coded))
+    """Accept what JSON can say (RFC 8259), kept frozen."""
+    return _frozen(value, _JSON_DEPTH)
 
 
 def vendor_data(value: Any) -> Any:
@@ -253,28 +266,25 @@ def unique(*attributes: str) -> Rule:
     return rule
 
 
-def _plain(value: Any) -> Any:
+def _frozen(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise ValueError(f"must be nested at most {_JSON_DEPTH} deep")
     if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError
-
-
-def _keys_are_text(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(
-            isinstance(key, str) and _keys_are_text(item)
-            for key, item in value.items()
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError("must be JSON: keys have to be texts")
+            _any_text(key)
+        return types.MappingProxyType(
+            {key: _frozen(item, depth - 1) for key, item in value.items()}
         )
     if isinstance(value, (list, tuple)):
-        return all(map(_keys_are_text, value))
-    return True
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
-        return types.MappingProxyType(
-            {key: _frozen(item) for key, item in value.items()}
-        )
-    if isinstance(value, list):
-        return tuple(map(_frozen, value))
-    return value
+        return tuple(_frozen(item, depth - 1) for item in value)
+    if isinstance(value, str):
+        return _any_text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be JSON, which has finite numbers only")
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    raise ValueError(
+        "must be JSON: texts, numbers, booleans, lists and mappings"
+    )

@@ -23,7 +23,7 @@ class MetadataTree:
     files: Mapping[str, bytes] = dataclasses.field(repr=False)
 
     def __post_init__(self) -> None:
-        directories = set()
+        directories: set[str] = set()
         for path in self.files:
             parts = path.split("/")
             if any(part in ("", ".", "..") or "\0" in part for part in parts):
@@ -31,6 +31,13 @@ class MetadataTree:
                     f"{show(path)} can't be a path on a drive: it must be"
                     " relative, without '.', '..', an empty name or NUL"
                 )
+            try:
+                path.encode()
+            except UnicodeEncodeError as error:
+                raise ImageError(
+                    f"{show(path)} can't be a path on a drive: it must be"
+                    " Unicode, without lone surrogates"
+                ) from error
             for end in range(1, len(parts)):
                 directories.add("/".join(parts[:end]))
         for path in sorted(directories & set(self.files)):
