@@ -13,7 +13,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 say 'Setting up'
 packages python3-venv python3-libvirt libvirt-daemon \
-    libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils
+    libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
+    zstd
 venv quickstart
 this_checkout quickstart
 PATH=$cache/quickstart/bin:$PATH

@@ -24,7 +24,8 @@ nova_version=34.0.0
 say 'Setting up'
 packages python3-venv python3-libvirt libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
-    genisoimage xorriso p7zip-full libarchive-tools debootstrap e2fsprogs shellcheck
+    genisoimage xorriso p7zip-full libarchive-tools debootstrap e2fsprogs zstd \
+    shellcheck
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
     types-PyYAML configobj jinja2 oauthlib requests
 this_checkout tests
