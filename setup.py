@@ -16,11 +16,11 @@ setup(
     install_requires=[
         "click>=8.0",
         "libvirt-python>=8.0",
-        "lxml>=4.8",
+        "lxml>=4.9",
         "oslo.concurrency>=4.5",
         "oslo.config>=8.8",
         "pycdlib>=1.12",
-        "PyYAML>=5.4",
+        "PyYAML>=6.0",
         "rich>=11.2",
     ],
     entry_points={
@@ -34,7 +34,6 @@ setup(
     classifiers=[
         "Environment :: OpenStack",
         "Intended Audience :: System Administrators",
-        "License :: OSI Approved :: Apache Software License",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.10",

@@ -8,6 +8,8 @@ nova has registered its options already, those are used.
 from __future__ import annotations
 
 import dataclasses
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from oslo_config import cfg, types
 
 from cfgdrive_virt.exception import InvalidConfiguration
 from cfgdrive_virt.model.drive import ISO9660, VFAT
+
+LOG = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 
@@ -56,7 +60,7 @@ _API_OPTS = [
         "config_drive_skip_versions",
         default="1.0 2007-01-19 2007-03-01 2007-08-29 2007-10-10 2007-12-15"
         " 2008-02-01 2008-09-01",
-        help="Versions of the ec2 tree to leave out, parted by spaces.",
+        help="Versions of the ec2 tree to leave out, separated by spaces.",
     ),
     cfg.StrOpt(
         "dhcp_domain",
@@ -142,7 +146,8 @@ _OWN_OPTS: list[cfg.Opt] = [
         default=64,
         min=1,
         max=4095,
-        help="Largest drive that is built, in MiB.  64 is what nova allows a"
+        help="Largest drive that is built, and largest content that goes into"
+        " one, in MiB.  64 is what nova allows a"
         " VFAT drive; cloudbase-init reads an ISO on a raw disk up to 128.",
     ),
 ]
@@ -215,7 +220,7 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
     """
     try:
         return Settings(
-            instances_path=Path(conf.instances_path),
+            instances_path=_directory(conf.instances_path),
             force_config_drive=conf.force_config_drive,
             config_drive_format=_set_by_operator(conf, "config_drive_format"),
             skip_versions=frozenset(
@@ -232,8 +237,25 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
             disk_prefix=conf.libvirt.disk_prefix or None,
             max_drive_size=conf[GROUP].max_drive_size * _MIB,
         )
+    except cfg.NoSuchOptError as error:
+        raise InvalidConfiguration(
+            "[DEFAULT] instances_path, or state_path, refers with $ to an"
+            " option that isn't known here; write its value out"
+        ) from error
     except (cfg.Error, ValueError) as error:
-        raise InvalidConfiguration(f"configuration: {error}") from error
+        # Where oslo found it is told in terms of its own classes.
+        text = re.sub(r" from LocationInfo\(.*?\)(?= is)", "", str(error))
+        raise InvalidConfiguration(f"configuration: {text}") from error
+
+
+def _directory(path: str) -> Path:
+    """Refuse what can't stand in libvirt's XML, or would mean this place."""
+    if not path.startswith("/") or not path.isprintable():
+        raise ValueError(
+            f"[DEFAULT] instances_path={path!a} must be an absolute path of"
+            " printable characters"
+        )
+    return Path(path)
 
 
 def _set_by_operator(conf: cfg.ConfigOpts, name: str) -> Any:
@@ -251,16 +273,26 @@ def _set_by_operator(conf: cfg.ConfigOpts, name: str) -> Any:
 
 
 def _pairs(items: Sequence[str]) -> dict[str, str]:
-    pairs = (item.partition("=") for item in items)
-    return {key.strip(): value.strip() for key, _, value in pairs if value}
+    pairs = {}
+    for item in items:
+        key, _, value = item.partition("=")
+        if value:
+            pairs[key.strip()] = value.strip()
+        else:
+            LOG.warning("%a is ignored: it is no NAME=VALUE", item)
+    return pairs
 
 
 def _cache_modes(items: Sequence[str]) -> dict[str, str]:
     modes = _pairs(items)
-    for source, mode in modes.items():
+    for source, mode in tuple(modes.items()):
         if mode not in _CACHE_MODES:
-            raise ValueError(
-                f"[libvirt] disk_cachemodes has {source}={mode}; known modes"
-                f" are {', '.join(_CACHE_MODES)}"
+            # As nova: a nova.conf that works there has to work here.
+            LOG.warning(
+                "[libvirt] disk_cachemodes %s=%s is ignored; known modes: %s",
+                source,
+                mode,
+                ", ".join(_CACHE_MODES),
             )
+            del modes[source]
     return modes

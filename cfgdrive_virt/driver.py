@@ -15,6 +15,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from oslo_config import cfg
@@ -22,6 +23,7 @@ from oslo_config import cfg
 from cfgdrive_virt import policy
 from cfgdrive_virt.conf import Settings, read_settings, register_opts
 from cfgdrive_virt.device.disk import disk_xml
+from cfgdrive_virt.device.domain import Domain
 from cfgdrive_virt.exception import (
     ImageError,
     InvalidConfiguration,
@@ -117,7 +119,8 @@ class ConfigDriveDriver:
 
         It does if it was asked for one, if its image has
         img_config_drive=mandatory, or if force_config_drive is set and it
-        hasn't been launched before.
+        hasn't been launched before.  A service stores the answer, as
+        config_drive of its later requests: force_config_drive may change.
         """
         return policy.required(
             request, force_config_drive=self.settings.force_config_drive
@@ -160,6 +163,7 @@ class ConfigDriveDriver:
         request: ConfigDriveRequest,
         guest: Guest | None = None,
         *,
+        domain_xml: str | bytes | None = None,
         rebuild: bool = False,
     ) -> Drive | None:
         """Put an instance's drive in place, if it gets one.
@@ -168,10 +172,12 @@ class ConfigDriveDriver:
         tagged devices are known, and before it is started.
 
         :param guest: as for :meth:`plan`
+        :param domain_xml: the domain as libvirt defined it; tagged devices
+            without bus and address take theirs from it
         :param rebuild: replace a drive that is there; otherwise it is left
             alone
-        :raises ConfigDriveError: if there is no drive afterwards; nothing
-            is left behind
+        :raises ConfigDriveError: if it couldn't be done; there is no drive
+            then that wasn't there before
         """
         started = time.monotonic()
         plan = self.plan(request, guest)
@@ -182,6 +188,9 @@ class ConfigDriveDriver:
                 plan.requirement.reason,
             )
             return None
+        if domain_xml is not None:
+            devices = Domain(domain_xml).locate(request.devices)
+            request = dataclasses.replace(request, devices=devices)
         store = _store(self.settings)
         with store.locked(request.uuid):
             if store.exists(request.uuid) and not rebuild:
@@ -223,8 +232,15 @@ class ConfigDriveDriver:
             dhcp_domain=settings.dhcp_domain,
             skip_versions=settings.skip_versions,
         )
-        _check_size(tree, settings.max_drive_size)
-        return iso9660.build(tree, timestamp=int(self._clock()))
+        limit = settings.max_drive_size
+        _check_size(tree, limit)
+        image = iso9660.build(tree, timestamp=int(self._clock()))
+        if len(image.data) > limit:
+            raise ImageError(
+                f"the drive would be {len(image.data):,} bytes, and"
+                f" [cfgdrive_virt] max_drive_size allows {limit:,}"
+            )
+        return image
 
     def location(self, uuid: str) -> FileLocation:
         """Return where an instance's drive is, or would be.
@@ -237,6 +253,25 @@ class ConfigDriveDriver:
             problem = Problem("uuid", show(uuid), str(error))
             raise InvalidRequest([problem]) from error
         return _store(self.settings).location(uuid)
+
+    def exists(self, uuid: str) -> bool:
+        """Tell whether an instance has a drive.
+
+        :raises StoreError: if what is in its place is none
+        """
+        location = self.location(uuid)
+        return _store(self.settings).exists(location.uuid)
+
+    def locked(self, uuid: str) -> AbstractContextManager[None]:
+        """Hold an instance's ``domain`` lock, for as long as the context.
+
+        A service that works on the instance's domain, and calls the other
+        methods meanwhile, keeps others on this host from doing the same.
+
+        :raises StoreError: on entry, if there is no place for locks
+        """
+        location = self.location(uuid)
+        return _store(self.settings).locked(location.uuid, "domain")
 
     def destroy(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.
@@ -276,8 +311,8 @@ def _static_vendor_data(settings: Settings) -> Any:
             f"{lead} can't be read: {error.strerror}"
         ) from error
     except (ValueError, RecursionError) as error:
-        # The parser's words say where, not what: no secret is in them.
-        raise InvalidConfiguration(f"{lead} is no JSON: {error}") from error
+        # Its words say where; the error itself holds all of the file.
+        raise InvalidConfiguration(f"{lead} is no JSON: {error}") from None
     try:
         return rules.vendor_data(document)
     except ValueError as error:

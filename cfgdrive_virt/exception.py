@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
+
+#: Problems that a message lists.
+_MOST = 100
 
 
 class ConfigDriveError(Exception):
@@ -34,6 +38,8 @@ class Problem:
 
     def below(self, parent: str) -> Problem:
         """Return this problem as seen from the parent value."""
+        if not parent:
+            return self
         joint = "" if not self.path or self.path.startswith("[") else "."
         return dataclasses.replace(self, path=f"{parent}{joint}{self.path}")
 
@@ -45,8 +51,14 @@ class InvalidRequest(ConfigDriveError):
         self.problems = tuple(problems)
         self.source = source
         lead = f"{source} is not valid" if source else "not valid"
-        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        listed = [f"\n  {problem}" for problem in self.problems[:_MOST]]
+        if len(self.problems) > _MOST:
+            listed.append(f"\n  and {len(self.problems) - _MOST:,} more")
+        lines = "".join(listed)
         super().__init__(f"{lead}:{lines}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems, self.source)
 
 
 class InvalidConfiguration(ConfigDriveError):
@@ -63,6 +75,10 @@ class ImageError(ConfigDriveError):
 
 class StoreError(ConfigDriveError):
     """A drive can't be written, read or removed where it belongs."""
+
+
+class InvalidDomain(ConfigDriveError):
+    """A domain's XML can't be used."""
 
 
 class DomainError(ConfigDriveError):

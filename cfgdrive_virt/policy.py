@@ -6,6 +6,7 @@ happen.  Every answer has its reason in words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from cfgdrive_virt.exception import UnsupportedCombination
@@ -13,7 +14,16 @@ from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import ISO9660
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
+#: Other names that images have for libvirt's.
+_ALIASES = {
+    "amd64": "x86_64",
+    "arm64": "aarch64",
+    "i386": "i686",
+    "i486": "i686",
+    "i586": "i686",
+}
 _X86 = ("x86_64", "i686")
+_MACHINE = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _CDROM_BUSES = ("ide", "sata", "scsi", "usb")
 
 #: Letters by bus, the last first: volumes that are added later count from
@@ -51,8 +61,8 @@ def required(
     if force_config_drive:
         return Requirement(
             False,
-            "force_config_drive is for new instances, and this one was"
-            " launched without a drive",
+            "force_config_drive is for new instances, and this one has been"
+            " launched before",
         )
     return Requirement(
         False,
@@ -67,13 +77,29 @@ def guest(
     host_architecture: str,
     machine_types: Mapping[str, str],
 ) -> Guest:
-    """Return what image properties and configuration tell of the machine."""
+    """Return what image properties and configuration tell of the machine.
+
+    :raises UnsupportedCombination: if a property can't be a machine's
+    """
     properties = request.image_properties
-    architecture = properties.get("hw_architecture", host_architecture)
-    return Guest(
-        architecture,
-        properties.get("hw_machine_type", machine_types.get(architecture)),
-    )
+    architecture = (
+        properties.get("hw_architecture")
+        or properties.get("architecture")
+        or host_architecture
+    ).lower()
+    architecture = _ALIASES.get(architecture, architecture)
+    machine_type = properties.get("hw_machine_type")
+    for name, value in (
+        ("hw_architecture", architecture),
+        ("hw_machine_type", machine_type),
+    ):
+        # They become part of libvirt's XML, and images are a tenant's.
+        if value is not None and not _MACHINE.fullmatch(value):
+            raise UnsupportedCombination(
+                f"image property {name}={value!a} is no name that libvirt"
+                " knows"
+            )
+    return Guest(architecture, machine_type or machine_types.get(architecture))
 
 
 def decide(
@@ -141,11 +167,11 @@ def _cdrom_bus(guest: Guest, wish: str | None) -> tuple[str, str]:
                 " IDE controller; use sata or scsi"
             )
         return wish, f"because image property hw_cdrom_bus={wish}"
-    if has_ide:
-        return "ide", f"because {guest.machine} has an IDE controller"
+    if guest.architecture not in _X86:
+        return "scsi", f"because {guest.architecture} has no IDE"
     if q35:
-        return "sata", f"because {guest.machine} has SATA and no IDE"
-    return "scsi", f"because {guest.machine} has neither IDE nor SATA"
+        return "sata", f"because {guest.machine} has no IDE"
+    return "ide", f"as ever for {guest.machine}"
 
 
 def _target(bus: str, prefix: str | None, taken: Collection[str]) -> str:

@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# smoke-test.sh [--connect URI] [cfgdrive-virt's options ...]
+# smoke-test.sh [--connect URI] [--config-file FILE ...]
 #
 # Checks on a host, with virsh, that an instance gets its config drive and
 # loses it: spawns one of a new UUID, looks at what libvirt made of it, and
@@ -13,15 +13,27 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
-connect=${LIBVIRT_DEFAULT_URI:-qemu:///system}
-if [[ ${1:-} == --connect ]]; then connect=$2; shift 2; fi
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
     exit
 fi
+die() { echo "smoke-test.sh: $*" >&2; exit 2; }
+connect=${LIBVIRT_DEFAULT_URI:-qemu:///system}
+options=()
+while (($#)); do
+    if [[ $1 == --connect ]]; then
+        connect=${2:?--connect wants a URI}
+        shift
+    else
+        options+=("$1")
+    fi
+    shift
+done
+for program in cfgdrive-virt virsh python3; do
+    type -P "$program" >/dev/null || die "no $program on the PATH"
+done
 uuid=$(cat /proc/sys/kernel/random/uuid)
 cfgdrive() { cfgdrive-virt "${options[@]}" "$@"; }
-options=("$@")
 instance="{uuid: $uuid, name: smoke-test, hostname: smoke-test,
     config_drive: true, user_data: 'smoke test'}"
 failed=0
@@ -35,28 +47,28 @@ check() {   # check WHAT COMMAND ...
     fi
 }
 # shellcheck disable=SC2317  # called by check
-is() { [[ $1 == "$2" ]]; }
+is() { [[ $1 && $1 == "$2" ]]; }
 # shellcheck disable=SC2317
 fails() { ! "$@"; }
-dump() { virsh -c "$connect" dumpxml "$uuid"; }
+capacity() {
+    virsh -c "$connect" domblkinfo "$uuid" "$drive" |
+        sed -n 's/^Capacity: *//p'
+}
 location() {
     cfgdrive plan - --json <<<"$instance" |
-        sed -n 's/^  "location": "\(.*\)",$/\1/p'
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["location"])'
 }
 
 drive=$(location)
-trap 'cfgdrive destroy "$uuid" --connect "$connect" >/dev/null' EXIT
 cfgdrive spawn - --connect "$connect" <<<"$instance"
+trap 'cfgdrive destroy "$uuid" --connect "$connect" >/dev/null' EXIT
 echo
 check 'the domain runs' \
     is "$(virsh -c "$connect" domstate "$uuid" | head -n 1)" running
-check 'its disk is the drive' \
-    grep -qF "<source file='$drive'" <(dump)
-check 'the disk is a read-only cdrom' \
-    grep -q "<readonly/>" <(dump | sed -n "/device='cdrom'/,/<\/disk>/p")
-check 'libvirt sees its size' \
-    is "$(virsh -c "$connect" domblkinfo "$uuid" "$drive" |
-        sed -n 's/^Capacity: *//p')" "$(stat -c %s "$drive")"
+check 'one of its disks, a cdrom, is the drive' \
+    grep -qE "^ *file +cdrom .*$uuid/disk\.config$" \
+    <(virsh -c "$connect" domblklist --details "$uuid")
+check 'libvirt sees all of it' is "$(capacity)" "$(stat -c %s "$drive")"
 check 'nobody else may read the drive' is "$(stat -c %a "$drive")" 600
 check "the drive holds the instance's uuid" \
     grep -qF "\"uuid\": \"$uuid\"" <(cfgdrive inspect "$drive" --json)

@@ -8,44 +8,46 @@ all else to standard error.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
-import json
 import logging
 import os
+import signal
 import sys
-import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, NoReturn
 
 import click
-from oslo_config import cfg
-from rich.console import Console
-from rich.syntax import Syntax
-from rich.text import Text
-from rich.tree import Tree
 
-from cfgdrive_virt.adapters import drive_view, instance_file
-from cfgdrive_virt.adapters.libvirt import LibvirtService, connected
+from cfgdrive_virt.adapters import drive_view, inputs, terminal
+from cfgdrive_virt.adapters.libvirt import LibvirtService, connected, silence
 from cfgdrive_virt.driver import ConfigDriveDriver, Plan
 from cfgdrive_virt.exception import (
     ConfigDriveError,
-    ImageError,
     InvalidConfiguration,
+    InvalidDomain,
     InvalidRequest,
     StoreError,
     UnsupportedCombination,
 )
 from cfgdrive_virt.image import iso9660
 from cfgdrive_virt.model.drive import ISO9660, VFAT
-from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.store.file import write_file
 
-_WRONG_CALL = (InvalidConfiguration, InvalidRequest, UnsupportedCombination)
+_WRONG_CALL = (
+    InvalidConfiguration,
+    InvalidDomain,
+    InvalidRequest,
+    UnsupportedCombination,
+)
 
-#: Largest file that inspect reads; no drive that we build is as large.
-_MOST_BYTES = 4096 * 1024 * 1024
+#: Largest file that inspect reads, unless max_drive_size is larger.
+_MOST_BYTES = 256 * 1024 * 1024
+_MOST_DOMAIN_BYTES = 16 * 1024 * 1024
 
-_instance = click.argument("instance", type=click.File("rb"))
+_instance = click.argument(
+    "instance", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 _connect = click.option(
     "--connect",
@@ -68,12 +70,21 @@ class _Group(click.Group):
     """Print our own errors as such; only a defect makes a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if sys.stdout is None:
+            raise _Failure("standard output is closed")
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                # Who reads has read enough; click ends quietly.
+                raise
+            raise _Failure(f"can't answer: {error.strerror}") from error
         except ConfigDriveError as error:
             wrong_call = isinstance(error, _WRONG_CALL)
             kind = _WrongCall if wrong_call else _Failure
-            raise kind(drive_view.printable(str(error))) from error
+            raise kind(terminal.printable(str(error), lines=True)) from error
+        return result
 
 
 @click.group(
@@ -98,12 +109,15 @@ def main(
 
     INSTANCE is an instance file (YAML or JSON), - is standard input.
     """
+    silence()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO if verbose else logging.WARNING,
         format="%(levelname)s: %(message)s",
     )
-    ctx.obj = _driver(config_files)
+    ctx.obj = inputs.make_driver(config_files)
 
 
 @main.command()
@@ -122,22 +136,24 @@ def main(
 @click.pass_obj
 def build(
     driver: ConfigDriveDriver,
-    instance: BinaryIO,
+    instance: str,
     output: str,
     image_format: str | None,
     as_json: bool,
 ) -> None:
     """Build a drive into a file, whether the instance needs one or not."""
     image_format = image_format or driver.settings.config_drive_format
-    image = driver.build(_load(instance), image_format or ISO9660)
+    image = driver.build(
+        inputs.load_instance(instance), image_format or ISO9660
+    )
     # A linked directory may be meant; a link in the drive's own place not.
     path = Path(output).parent.resolve() / Path(output).name
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
         raise StoreError(f"{path} is no regular file; name another")
-    write_file(path, image.data, temporary=f".{path.name}.{os.getpid()}")
+    write_file(path, image.data, temporary=f".cfgdrive_virt.{os.getpid()}")
     digest = hashlib.sha256(image.data).hexdigest()
     if as_json:
-        _print_json(
+        terminal.print_json(
             {
                 "path": str(path),
                 "format": image.format,
@@ -146,7 +162,7 @@ def build(
             }
         )
         return
-    _print_facts(
+    terminal.print_facts(
         {
             "drive": str(path),
             "format": image.format,
@@ -160,17 +176,19 @@ def build(
 @_instance
 @_json
 @click.pass_obj
-def plan(driver: ConfigDriveDriver, instance: BinaryIO, as_json: bool) -> None:
+def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
     """Show what would be built, where, which XML, and why."""
-    found = driver.plan(_load(instance))
+    found = driver.plan(inputs.load_instance(instance))
     if as_json:
-        _print_json(_plan_document(found))
+        terminal.print_json(_plan_document(found))
         return
-    _print_plan(found)
+    terminal.print_plan(found)
 
 
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
 @click.option("--show-secrets", is_flag=True, help="Mask nothing.")
 @click.option(
     "--extract",
@@ -180,18 +198,25 @@ def plan(driver: ConfigDriveDriver, instance: BinaryIO, as_json: bool) -> None:
     help="Write the tree, secrets and all, to a new directory.",
 )
 @_json
+@click.pass_obj
 def inspect(
-    file: str, show_secrets: bool, directory: str | None, as_json: bool
+    driver: ConfigDriveDriver,
+    file: str,
+    show_secrets: bool,
+    directory: str | None,
+    as_json: bool,
 ) -> None:
     """Show the tree of a drive, secrets masked."""
-    data = _read(Path(file))
+    data = inputs.read_file(
+        file, max(_MOST_BYTES, driver.settings.max_drive_size)
+    )
     tree = iso9660.read(data)
     files = drive_view.describe(tree, show_secrets=show_secrets)
     if directory is not None:
         drive_view.extract(tree, Path(directory))
     label = iso9660.label(data)
     if as_json:
-        _print_json(
+        terminal.print_json(
             {
                 "path": file,
                 "format": ISO9660,
@@ -201,7 +226,7 @@ def inspect(
             }
         )
         return
-    _print_tree(f"{label} ({ISO9660}, {len(data):,} bytes)", files)
+    terminal.print_tree(f"{label} ({ISO9660}, {len(data):,} bytes)", files)
 
 
 @main.command()
@@ -210,7 +235,7 @@ def inspect(
 @click.option(
     "--domain",
     metavar="FILE",
-    type=click.File("rb"),
+    type=click.Path(exists=True, dir_okay=False),
     help="The domain's XML, without the drive. Default: a small domain with"
     " the instance's interfaces, which boots nothing.",
 )
@@ -219,27 +244,35 @@ def inspect(
 @click.pass_obj
 def spawn(
     driver: ConfigDriveDriver,
-    instance: BinaryIO,
+    instance: str,
     connect: str,
-    domain: BinaryIO | None,
+    domain: str | None,
     rebuild: bool,
     as_json: bool,
 ) -> None:
     """Define a domain, build its drive, start it; all of it or nothing."""
-    request = _load(instance)
-    xml = None if domain is None else domain.read()
+    request = inputs.load_instance(instance)
+    xml = (
+        None
+        if domain is None
+        else inputs.read_file(domain, _MOST_DOMAIN_BYTES)
+    )
     with connected(connect) as connection:
         service = LibvirtService(connection, driver)
         spawned = service.spawn(request, xml, rebuild=rebuild)
     built = None if spawned.drive is None else spawned.drive.built
     if as_json:
         document = _plan_document(spawned.plan)
-        _print_json({"domain": spawned.domain, "built": built, **document})
+        terminal.print_json(
+            {"domain": spawned.domain, "built": built, **document}
+        )
         return
-    _print_facts({"domain": f"{spawned.domain} is running"})
-    _print_plan(spawned.plan)
+    terminal.print_facts({"domain": f"{spawned.domain} is running"})
+    terminal.print_plan(spawned.plan)
     if built is False:
-        _print_facts({"note": "the drive was there already: left alone"})
+        terminal.print_facts(
+            {"note": "the drive was there already: left alone"}
+        )
 
 
 @main.command()
@@ -255,10 +288,10 @@ def destroy(
     with connected(connect) as connection:
         destroyed = LibvirtService(connection, driver).destroy(uuid)
     if as_json:
-        _print_json(dataclasses.asdict(destroyed))
+        terminal.print_json(dataclasses.asdict(destroyed))
         return
     words = {True: "removed", False: "there was none"}
-    _print_facts(
+    terminal.print_facts(
         {
             "domain": words[destroyed.domain],
             "drive": words[destroyed.drive],
@@ -266,52 +299,10 @@ def destroy(
     )
 
 
-def _driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
-    conf = cfg.ConfigOpts()
-    try:
-        conf(
-            args=[],
-            project="cfgdrive-virt",
-            default_config_files=list(config_files),
-            default_config_dirs=[],
-        )
-    except cfg.ConfigFileParseError as error:
-        # Its own text quotes the line, and nova.conf is full of passwords.
-        line = getattr(error.__context__, "lineno", "?")
-        raise InvalidConfiguration(
-            f"{error.config_file}, line {line}: neither [group], name ="
-            " value, nor a comment"
-        ) from None
-    except cfg.Error as error:
-        raise InvalidConfiguration(str(error)) from error
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is None:
-        return ConfigDriveDriver(conf, clock=time.time)
-    if not (epoch.isascii() and epoch.isdigit()):
-        raise InvalidConfiguration(
-            f"SOURCE_DATE_EPOCH must be seconds since 1970, not {epoch[:20]!a}"
-        )
-    return ConfigDriveDriver(conf, clock=lambda: int(epoch))
-
-
-def _load(instance: BinaryIO) -> ConfigDriveRequest:
-    source = getattr(instance, "name", "-")
-    name = source if isinstance(source, str) else "standard input"
-    return instance_file.load(
-        instance.read(), name.replace("<stdin>", "standard input")
-    )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            # A device such as /dev/zero has no end.
-            data = b"" if path.is_char_device() else file.read(_MOST_BYTES)
-    except OSError as error:
-        raise StoreError(f"can't read {path}: {error.strerror}") from error
-    if not data or len(data) == _MOST_BYTES:
-        raise ImageError(f"{path} is no config drive: it is empty or endless")
-    return data
+def _end(number: int, _: object) -> NoReturn:
+    """End as by an exception, so that what was begun is undone."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _plan_document(plan: Plan) -> dict[str, Any]:
@@ -323,81 +314,3 @@ def _plan_document(plan: Plan) -> dict[str, Any]:
         "decision": None if decision is None else dataclasses.asdict(decision),
         "disk_xml": plan.disk_xml,
     }
-
-
-def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=2))
-
-
-def _print_facts(facts: dict[str, str]) -> None:
-    for name, value in facts.items():
-        text = drive_view.printable(value)
-        _console().print(Text.assemble((f"{name:<8}", "bold"), text))
-
-
-def _print_plan(plan: Plan) -> None:
-    verdict = "yes" if plan.requirement else "no"
-    facts = {"drive": f"{verdict}: {plan.requirement.reason}"}
-    if plan.decision is not None:
-        decision = plan.decision
-        access = "read-only" if decision.readonly else "writable"
-        facts |= {
-            "format": decision.format,
-            "device": f"{decision.device} {decision.target} on"
-            f" {decision.bus}, {access}",
-            "why": decision.reason,
-            "where": str(plan.location),
-        }
-    _print_facts(facts)
-    if plan.disk_xml is not None:
-        _console().print()
-        _console().print(_syntax(plan.disk_xml.rstrip(), "xml"))
-
-
-def _print_tree(title: str, files: dict[str, dict[str, Any]]) -> None:
-    console = _console()
-    root = Tree(Text(drive_view.printable(title), "bold"))
-    branches = {"": root}
-    for path, file in files.items():
-        directory, _, name = path.rpartition("/")
-        size = f"  {file['size']:,}"
-        _branch(branches, directory).add(
-            Text.assemble(drive_view.printable(name), (size, "dim"))
-        )
-    console.print(root)
-    for path, file in files.items():
-        content = file.get("json", file.get("text", drive_view.MASK))
-        if "latest" not in path.split("/") or content == drive_view.MASK:
-            continue
-        text = content
-        if "json" in file:
-            text = json.dumps(content, indent=2, ensure_ascii=False)
-        console.print()
-        console.print(Text(drive_view.printable(path), "bold"))
-        console.print(
-            _syntax(
-                drive_view.printable(text),
-                "json" if "json" in file else "text",
-            )
-        )
-
-
-def _branch(branches: dict[str, Tree], directory: str) -> Tree:
-    if directory not in branches:
-        parent, _, name = directory.rpartition("/")
-        branches[directory] = _branch(branches, parent).add(
-            Text(drive_view.printable(name))
-        )
-    return branches[directory]
-
-
-def _syntax(text: str, language: str) -> Syntax:
-    return Syntax(
-        text, language, theme="ansi_dark", background_color="default"
-    )
-
-
-def _console() -> Console:
-    # Piped, lines stay whole: somebody's grep is reading.
-    width = None if sys.stdout.isatty() else 100_000
-    return Console(width=width, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,20 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.tree import MetadataTree
 
 MASK = "<hidden>"
 
-_SECRET_KEYS = frozenset(
-    {
-        "admin_pass",
-        "data",
-        "keys",
-        "openssh-key",
-        "password",
-        "public_keys",
-        "random_seed",
-    }
+#: Keys whose values are secret, whatever the case of their letters.
+_SECRET = re.compile(
+    r"(?i)pass|secret|token|^data$|^openssh-key$|^public_keys$|^random_seed$"
 )
 
 
@@ -68,26 +63,19 @@ def extract(tree: MetadataTree, directory: Path) -> None:
         )
         for path, content in tree.files.items():
             target = staging / path
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for parent in reversed(target.relative_to(staging).parents):
+                (staging / parent).mkdir(mode=0o700, exist_ok=True)
             target.touch(mode=0o600)
             target.write_bytes(content)
         staging.rename(directory)
-    except OSError as error:
+    except BaseException as error:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         raise StoreError(
             f"can't extract to {directory}: {error.strerror}"
         ) from error
-
-
-def printable(text: str) -> str:
-    """Return a text that can't steer a terminal."""
-    return "".join(
-        char
-        if char.isprintable() or char == "\n"
-        else char.encode("unicode-escape").decode()
-        for char in text
-    )
 
 
 def _content(
@@ -95,9 +83,9 @@ def _content(
 ) -> dict[str, Any]:
     if path.endswith(".json"):
         try:
-            document = json.loads(content)
+            document = rules.json_value(json.loads(content))
         except (ValueError, RecursionError):
-            return {"error": "not valid JSON"}
+            return {"error": "not valid JSON, or nested too deeply"}
         if not show_secrets:
             whole = path.rpartition("/")[2].startswith("vendor_data")
             document = _masked(document, whole=whole)
@@ -113,9 +101,9 @@ def _content(
 def _masked(value: Any, *, whole: bool) -> Any:
     if isinstance(value, Mapping):
         return {
-            key: _masked(item, whole=whole or key in _SECRET_KEYS)
+            key: _masked(item, whole=whole or bool(_SECRET.search(key)))
             for key, item in value.items()
         }
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_masked(item, whole=whole) for item in value]
     return MASK if whole else value

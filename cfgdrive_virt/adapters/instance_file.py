@@ -1,7 +1,10 @@
 """An instance file (YAML or JSON) becomes a request.
 
 Refused, beyond what the request's own rules refuse: a key given twice,
-aliases (a few lines of them can mean terabytes), numbers that JSON hasn't.
+merge keys, numbers that JSON hasn't, and YAML's anchors, aliases (a few lines
+of them can mean terabytes) and tags, but !!binary: a password that begins
+with & or ! would else be taken for one, and be lost.
+
 An error tells where in the file, and never quotes it: the line that is wrong
 may be the one with the password.
 """
@@ -19,7 +22,11 @@ from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.value import from_mapping, show
 
 #: Far above what any drive may hold.
-_MOST_BYTES = 256 * 1024 * 1024
+MOST_BYTES = 256 * 1024 * 1024
+
+#: PyYAML takes seconds for a megabyte of short lines.
+_MOST_YAML = 16 * 1024 * 1024
+_TAGS = (None, "!", "tag:yaml.org,2002:binary")
 
 
 def load(data: bytes, source: str) -> ConfigDriveRequest:
@@ -31,31 +38,40 @@ def load(data: bytes, source: str) -> ConfigDriveRequest:
     try:
         return from_mapping(ConfigDriveRequest, _parse(data))
     except InvalidRequest as error:
-        raise InvalidRequest(error.problems, source) from error
+        raise InvalidRequest(error.problems, source) from None
     except RecursionError:
-        _refuse("", "must not be nested so deeply")
+        problem = Problem("", "", "must not be nested so deeply")
+        raise InvalidRequest([problem], source) from None
 
 
 def _parse(data: bytes) -> Any:
-    if len(data) > _MOST_BYTES:
-        _refuse("", f"must be at most {_MOST_BYTES:,} bytes")
+    if len(data) > MOST_BYTES:
+        _refuse("", f"must be at most {MOST_BYTES:,} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         _refuse(f"byte {error.start}", "must be UTF-8")
     # JSON is read as JSON, not as the YAML it nearly is: their escapes
     # differ. What isn't JSON may still be YAML's {}.
-    if text.lstrip().startswith("{"):
+    if not text.lstrip().startswith("{"):
+        return _parse_yaml(text)
+    try:
+        return json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_constant
+        )
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
         try:
-            return json.loads(
-                text,
-                object_pairs_hook=_object,
-                parse_constant=_no_constant,
-            )
-        except json.JSONDecodeError:
-            pass
-        except ValueError:
-            _refuse("", "must not hold a number so long")
+            return _parse_yaml(text)
+        except InvalidRequest:
+            _refuse(where, "must be JSON, or YAML")
+    except ValueError:
+        _refuse("", "must not hold a number so long")
+
+
+def _parse_yaml(text: str) -> Any:
+    if len(text) > _MOST_YAML:
+        _refuse("", f"must be JSON if it is larger than {_MOST_YAML:,} bytes")
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
@@ -63,7 +79,9 @@ def _parse(data: bytes) -> Any:
         where = (
             f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         )
-        _refuse(where, f"must be YAML ({error.problem})")
+        # From the first quote on it may be what the file holds.
+        problem = (error.problem or "").partition("'")[0].strip()
+        _refuse(where, f"must be YAML ({problem})")
     except (yaml.YAMLError, ValueError, OverflowError):
         _refuse("", "must be YAML")
 
@@ -72,32 +90,35 @@ class _Loader(yaml.SafeLoader):
     """YAML's plain values, less what can surprise."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            line = event.start_mark.line + 1
-            _refuse(f"line {line}", "must not hold aliases")
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        where = f"line {event.start_mark.line + 1}"
+        if event.anchor is not None:
+            _refuse(where, "must not hold anchors or aliases (&, *): quote it")
+        if getattr(event, "tag", None) not in _TAGS:
+            _refuse(where, "must not hold tags (!): put the text in quotes")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            where = f"line {key_node.start_mark.line + 1}"
             if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
+                _refuse(where, "must not hold merge keys (<<)")
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                line = key_node.start_mark.line + 1
-                _refuse(f"line {line}", "must not give a key twice")
-            if isinstance(key, Hashable):
-                seen.add(key)
+            if not isinstance(key, Hashable):
+                continue
+            if key in seen:
+                _refuse(where, "must not give a key twice")
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        _refuse(show(twice), "must not be given twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            _refuse(show(name, secret=True), "must not be a key twice")
+        found[name] = value
     return found
 
 
@@ -106,4 +127,5 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _refuse(where: str, rule: str) -> NoReturn:
-    raise InvalidRequest([Problem(where, "", rule)])
+    # A parser's own error quotes the file; a traceback would show it.
+    raise InvalidRequest([Problem(where, "", rule)]) from None

@@ -15,7 +15,8 @@ import libvirt
 
 from cfgdrive_virt.device.domain import MARK, Domain, small_domain
 from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Plan
-from cfgdrive_virt.exception import DomainError
+from cfgdrive_virt.exception import ConfigDriveError, DomainError
+from cfgdrive_virt.model.drive import FileLocation
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
 LOG = logging.getLogger(__name__)
@@ -44,20 +45,24 @@ class Destroyed:
     drive: bool
 
 
+def silence() -> None:
+    """Keep libvirt from printing errors by itself, for the whole process."""
+    libvirt.registerErrorHandler(lambda *_: None, None)
+
+
 @contextlib.contextmanager
 def connected(uri: str) -> Iterator[libvirt.virConnect]:
     """Connect to a libvirt for a while.
 
     :raises DomainError: if it can't be reached
     """
-    # libvirt prints its errors by itself unless somebody takes them.
-    libvirt.registerErrorHandler(lambda *_: None, None)
     with _explained(f"can't connect to {uri}"):
         connection = libvirt.open(uri)
     try:
         yield connection
     finally:
-        connection.close()
+        with contextlib.suppress(libvirt.libvirtError):
+            connection.close()
 
 
 class LibvirtService:
@@ -82,32 +87,39 @@ class LibvirtService:
             may be left out.  By default a small one that boots nothing
         :param rebuild: replace a drive that is there
         :raises DomainError: if the instance has a domain already, or
-            libvirt refuses; nothing is left behind
+            libvirt refuses; no domain and no drive is left then that wasn't
+            there before, or the error says which may be
         """
-        virt_type = self._driver.settings.virt_type
-        domain = Domain(domain_xml or small_domain(request, virt_type))
+        if domain_xml is None:
+            virt_type = self._driver.settings.virt_type
+            domain_xml = small_domain(request, virt_type)
+        domain = Domain(domain_xml)
         guest = domain.complete(request, self._driver.guest(request))
         plan = self._driver.plan(request, guest)
         if plan.disk_xml is not None:
             domain.add_disk(plan.disk_xml)
-        if self._lookup(request.uuid) is not None:
-            raise DomainError(
-                f"instance {request.uuid} has a domain already; destroy it"
-                " first"
-            )
-        with _explained(f"can't define the domain of {request.uuid}"):
-            defined = self._connection.defineXML(str(domain))
-        drive = None
-        try:
-            with _explained(f"can't start domain {defined.name()}"):
-                devices = Domain(defined.XMLDesc()).locate(request.devices)
-                drive = self._driver.spawn(
-                    request.with_devices(devices), guest, rebuild=rebuild
+        # libvirt redefines a domain that is there: look and define at once.
+        with self._driver.locked(request.uuid):
+            if self._lookup(request.uuid) is not None:
+                raise DomainError(
+                    f"instance {request.uuid} has a domain already; destroy"
+                    " it first"
                 )
-                defined.create()
-        except BaseException:
-            self._undo(defined, request.uuid, drive)
-            raise
+            had_drive = self._driver.exists(request.uuid)
+            try:
+                with _explained(f"can't define domain of {request.uuid}"):
+                    defined = self._connection.defineXML(str(domain))
+                with _explained(f"can't start domain {defined.name()}"):
+                    drive = self._driver.spawn(
+                        request,
+                        guest,
+                        domain_xml=defined.XMLDesc(),
+                        rebuild=rebuild,
+                    )
+                    defined.create()
+            except BaseException as error:
+                self._undo(request.uuid, error, had_drive=had_drive)
+                raise
         LOG.info("Domain %s of %s started", defined.name(), request.uuid)
         return Spawned(defined.name(), plan, drive)
 
@@ -117,13 +129,15 @@ class LibvirtService:
         :raises DomainError: if the domain isn't one that :meth:`spawn`
             made, or libvirt refuses
         """
-        uuid = self._driver.location(uuid).uuid
-        domain = self._lookup(uuid)
-        if domain is not None:
-            with _explained(f"can't remove domain {domain.name()}"):
-                _refuse_foreign(domain)
-                _remove(domain)
-        return Destroyed(domain is not None, self._driver.destroy(uuid))
+        location = self._driver.location(uuid)
+        uuid = location.uuid
+        with self._driver.locked(uuid):
+            domain = self._lookup(uuid)
+            if domain is not None:
+                with _explained(f"can't remove domain {domain.name()}"):
+                    _refuse_foreign(domain, location)
+                    _remove(domain)
+            return Destroyed(domain is not None, self._driver.destroy(uuid))
 
     def _lookup(self, uuid: str) -> libvirt.virDomain | None:
         with _explained(f"can't look up {uuid}"):
@@ -135,24 +149,51 @@ class LibvirtService:
         return None
 
     def _undo(
-        self, domain: libvirt.virDomain, uuid: str, drive: Drive | None
+        self, uuid: str, error: BaseException, *, had_drive: bool
     ) -> None:
-        """Remove what a failed spawn made; log what can't be removed."""
+        """Remove what a failed spawn made.
+
+        What there is is asked anew: a signal may have come when a call had
+        done its work and before it returned.
+
+        :raises DomainError: if something may be left, saying what
+        """
+        left = []
         try:
-            _remove(domain)
-            if drive is not None and drive.built:
+            with _explained("libvirt"):
+                domain = self._lookup(uuid)
+                # Where libvirt refused to start it and it runs, somebody
+                # else has started it meanwhile: it and its drive are theirs.
+                refused = isinstance(error, DomainError)
+                if domain is not None and domain.isActive() and refused:
+                    raise DomainError("it runs, and is left alone")
+                if domain is not None:
+                    _remove(domain)
+        except DomainError as problem:
+            left.append(f"the domain, with its drive ({problem})")
+        try:
+            if not had_drive and not left:
                 self._driver.destroy(uuid)
-        except Exception:
-            LOG.exception("Undoing the spawn of %s failed", uuid)
+        except ConfigDriveError as problem:
+            left.append(f"the drive ({problem})")
+        if left:
+            raise DomainError(
+                f"{error}; what may be left: {' and '.join(left)}"
+            ) from error
 
 
 def _remove(domain: libvirt.virDomain) -> None:
-    if domain.isActive():
-        domain.destroy()
-    domain.undefineFlags(_UNDEFINE)
+    """Stop and undefine a domain; one that is gone is no error."""
+    try:
+        if domain.isActive():
+            domain.destroy()
+        domain.undefineFlags(_UNDEFINE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
 
 
-def _refuse_foreign(domain: libvirt.virDomain) -> None:
+def _refuse_foreign(domain: libvirt.virDomain, location: FileLocation) -> None:
     try:
         domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, MARK)
     except libvirt.libvirtError as error:
@@ -162,6 +203,13 @@ def _refuse_foreign(domain: libvirt.virDomain) -> None:
             f"domain {domain.name()} wasn't spawned by cfgdrive_virt; if it"
             " is to go, remove it with virsh"
         ) from error
+    for path in Domain(domain.XMLDesc()).disk_files():
+        if path.endswith(f"/{location.path.name}") and path != str(location):
+            raise DomainError(
+                f"the drive of domain {domain.name()} is {path}, and"
+                f" instances_path says {location}; use the configuration"
+                " that it was spawned with"
+            )
 
 
 @contextlib.contextmanager

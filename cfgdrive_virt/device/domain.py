@@ -13,7 +13,7 @@ from typing import cast
 
 from lxml import etree
 
-from cfgdrive_virt.exception import DomainError
+from cfgdrive_virt.exception import InvalidDomain
 from cfgdrive_virt.model.decision import Guest
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
@@ -29,10 +29,18 @@ LOG = logging.getLogger(__name__)
 MARK = "urn:cfgdrive_virt:domain:1"
 
 
+#: What makes an address, by bus.
+_ADDRESSES = {
+    "usb": ("bus", "port"),
+    "ide": ("bus", "unit"),
+    "scsi": ("controller", "bus", "target", "unit"),
+}
+
+
 class Domain:
     """A domain's XML, to be read and completed.
 
-    :raises DomainError: if it is no domain's XML
+    :raises InvalidDomain: if it is no domain's XML
     """
 
     def __init__(self, xml: str | bytes) -> None:
@@ -43,14 +51,20 @@ class Domain:
             resolve_entities=False,
             no_network=True,
             load_dtd=False,
+            # One in the middle of a text would part it.
+            remove_comments=True,
+            remove_pis=True,
         )
-        data = xml.encode() if isinstance(xml, str) else xml
         try:
+            data = xml.encode() if isinstance(xml, str) else xml
             self._root = etree.fromstring(data, parser)
-        except etree.XMLSyntaxError as error:
-            raise DomainError(f"the domain is no XML: {error}") from error
+        except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
+            raise InvalidDomain(f"the domain is no XML: {error}") from error
+        if self._root.getroottree().docinfo.internalDTD is not None:
+            # libvirt would quote the whole domain in its error.
+            raise InvalidDomain("the domain must not have a DOCTYPE")
         if self._root.tag != "domain":
-            raise DomainError(
+            raise InvalidDomain(
                 f"expected a <domain>, and found a <{self._root.tag!s}>"
             )
 
@@ -62,15 +76,20 @@ class Domain:
 
         :param told: what is known of the machine; the domain's own word
             outranks it
-        :raises DomainError: if the domain has another UUID
+        :raises InvalidDomain: if the domain has another UUID
         """
         uuid = _child(self._root, "uuid")
-        uuid.text = (uuid.text or request.uuid).strip().lower()
-        if uuid.text != request.uuid:
-            raise DomainError(
-                f"the domain's UUID is {uuid.text}, and the instance's"
+        given = (uuid.text or "").strip()
+        # libvirt takes them without hyphens too.
+        if given.replace("-", "").lower() not in (
+            "",
+            request.uuid.replace("-", ""),
+        ):
+            raise InvalidDomain(
+                f"the domain's UUID is {given!a}, and the instance's"
                 f" {request.uuid}; leave it out of the domain"
             )
+        uuid.text = request.uuid
         name = _child(self._root, "name")
         name.text = name.text or f"instance-{request.uuid}"
         metadata = _child(self._root, "metadata")
@@ -82,9 +101,16 @@ class Domain:
             )
         machine = _child(_child(self._root, "os"), "type")
         machine.text = machine.text or "hvm"
-        machine.set("arch", machine.get("arch") or told.architecture)
-        if told.machine_type is not None:
-            machine.set("machine", machine.get("machine") or told.machine_type)
+        try:
+            machine.set("arch", machine.get("arch") or told.architecture)
+            if told.machine_type is not None:
+                machine.set(
+                    "machine", machine.get("machine") or told.machine_type
+                )
+        except ValueError as error:
+            raise InvalidDomain(
+                f"no XML can name the machine {told.machine!a}"
+            ) from error
         targets = self._root.findall("devices/disk/target")
         return Guest(
             str(machine.get("arch")),
@@ -96,6 +122,11 @@ class Domain:
         """Add a disk to the devices."""
         devices = _child(self._root, "devices")
         devices.append(etree.fromstring(disk_xml))
+
+    def disk_files(self) -> list[str]:
+        """Return the paths of the files that are disks."""
+        sources = self._root.iterfind("devices/disk/source")
+        return [source.get("file", "") for source in sources]
 
     def locate(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
         """Return devices with the bus and address that libvirt gave them.
@@ -116,24 +147,27 @@ class Domain:
         )
 
     def _address(self, device: Device) -> tuple[str | None, str | None]:
-        # Values go in as variables: as part of the path they could change it.
-        if isinstance(device, NicDevice):
-            lower = "translate(mac/@address, 'ABCDEF', 'abcdef')"
-            path, value = f"devices/*[{lower} = $value]", device.mac
-        elif isinstance(device, DiskDevice) and device.serial is not None:
-            path, value = "devices/disk[serial = $value]", device.serial
-        else:
+        if isinstance(device, DiskDevice) and device.serial is None:
             return None, None
-        found = cast(
-            "list[etree._Element]", self._root.xpath(path, value=value)
+        # Compared here: as part of a path, values could change it.
+        for element in self._root.iterfind("devices/*"):
+            if isinstance(device, NicDevice):
+                mac = element.find("mac")
+                found = mac is not None and device.mac == (
+                    mac.get("address", "").lower()
+                )
+            else:
+                found = (
+                    isinstance(device, DiskDevice)
+                    and element.tag == "disk"
+                    and element.findtext("serial") == device.serial
+                )
+            if found:
+                return _address(element)
+        LOG.warning(
+            "The domain has no %s: the drive can't tell its address", device
         )
-        if not found:
-            LOG.warning(
-                "%s is not in the domain: the drive tells no address of it",
-                value,
-            )
-            return None, None
-        return _address(found[0])
+        return None, None
 
 
 def small_domain(request: ConfigDriveRequest, virt_type: str) -> str:
@@ -165,19 +199,19 @@ def _address(element: etree._Element) -> tuple[str | None, str | None]:
     if address is None:
         return None, None
     part = cast("Mapping[str, str]", address.attrib)
-    if part.get("type") == "pci":
-        domain, bus, slot, function = (
-            int(part[name], 16)
-            for name in ("domain", "bus", "slot", "function")
-        )
-        return "pci", f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
-    if part.get("type") == "usb":
-        return "usb", f"{part['bus']}:{part['port']}"
     target = element.find("target")
-    bus_name = target.get("bus") if target is not None else None
-    if part.get("type") == "drive" and bus_name == "ide":
-        return "ide", f"{part['bus']}:{part['unit']}"
-    if part.get("type") == "drive" and bus_name == "scsi":
-        names = ("controller", "bus", "target", "unit")
-        return "scsi", ":".join(part[name] for name in names)
-    return None, None
+    kind = part.get("type", "")
+    if kind == "drive" and target is not None:
+        kind = target.get("bus", "")
+    try:
+        if kind == "pci":
+            domain, bus, slot, function = (
+                int(part[name], 16)
+                for name in ("domain", "bus", "slot", "function")
+            )
+            return kind, f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+        names = _ADDRESSES[kind]
+        return kind, ":".join(part[name] for name in names)
+    except (KeyError, ValueError):
+        # Of a kind that has no form, or one that libvirt will complete.
+        return None, None

@@ -29,8 +29,10 @@ _NAME_BYTES = 64
 _JOLIET_FORBIDDEN = re.compile(r"[\x00-\x1f*/:;?\\]")
 #: ECMA-119, 6.8.2.1: deeper directories would have to be moved elsewhere.
 _DIRECTORIES = 7
+#: More than all versions of both trees: so often a drive shares content.
+_MOST_SHARED = 32
 #: ECMA-119 counts years from 1900 in one byte.
-_LAST_TIMESTAMP = 5_869_583_999  # 2155-12-31 23:59:59 UTC
+LAST_TIMESTAMP = 5_869_583_999  # 2155-12-31 23:59:59 UTC
 
 
 def build(tree: MetadataTree, *, timestamp: int) -> DriveImage:
@@ -39,9 +41,9 @@ def build(tree: MetadataTree, *, timestamp: int) -> DriveImage:
     :param timestamp: of every date in it, in seconds since 1970 (UTC)
     :raises ImageError: if a name can't be kept to the letter
     """
-    if not 0 <= timestamp <= _LAST_TIMESTAMP:
+    if not 0 <= timestamp <= LAST_TIMESTAMP:
         raise ImageError(
-            f"timestamp must be 0 to {_LAST_TIMESTAMP}, not {timestamp}"
+            f"timestamp must be 0 to {LAST_TIMESTAMP}, not {timestamp}"
         )
     iso = pycdlib.PyCdlib()
     try:
@@ -70,10 +72,17 @@ def read(data: bytes) -> MetadataTree:
 
     :raises ImageError: if it is no ISO9660 image, or a damaged one
     """
+    # ECMA-119, 8.4.8: a volume says how many sectors it has.
+    sectors = int.from_bytes(data[16 * _SECTOR + 80 :][:4], "little")
+    if len(data) < sectors * _SECTOR:
+        raise ImageError(
+            f"not a whole ISO9660 image: it has {len(data):,} of its"
+            f" {sectors * _SECTOR:,} bytes"
+        )
     iso = pycdlib.PyCdlib()
     try:
         iso.open_fp(io.BytesIO(data))
-        files = dict(_read_files(iso))
+        files = dict(_read_files(iso, _MOST_SHARED * len(data)))
     except Exception as error:
         # pycdlib meets damage with errors of every kind.
         raise ImageError(
@@ -159,16 +168,28 @@ def _iso_path(parent: str, name: str, taken: set[str]) -> str:
     return path
 
 
-def _read_files(iso: pycdlib.PyCdlib) -> Iterator[tuple[str, bytes]]:
+def _read_files(
+    iso: pycdlib.PyCdlib, most: int
+) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content; what files share is held once.
+
+    :param most: bytes that all of them may have; an image can have the same
+        ones in any number of files
+    """
+    held: dict[bytes, bytes] = {}
     keyword = "rr_path" if iso.has_rock_ridge() else "joliet_path"
     if keyword == "joliet_path" and not iso.has_joliet():
         keyword = "iso_path"
     for directory, _, names in iso.walk(**{keyword: "/"}):
         for name in names:
             path = f"{directory.rstrip('/')}/{name}"
+            most -= iso.get_record(**{keyword: path}).get_data_length()
+            if most < 0:
+                raise ImageError("its files are too large for it")
             out = io.BytesIO()
             iso.get_file_from_iso_fp(out, **{keyword: path})
-            yield path.lstrip("/"), out.getvalue()
+            content = out.getvalue()
+            yield path.lstrip("/"), held.setdefault(content, content)
 
 
 def _set_dates(data: memoryview, timestamp: int) -> None:

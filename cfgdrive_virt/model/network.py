@@ -29,7 +29,7 @@ SUBNET_TYPES = (
 #: The guest learns all of these from a DHCP server.
 DHCP_TYPES = ("ipv4_dhcp", "ipv6_dhcp")
 
-_name = rules.text(least=1, most=255, one_line=True)
+_word = rules.text(least=1, most=255, one_line=True)
 _mtu = rules.integer(1, 65_535)
 
 
@@ -57,7 +57,7 @@ class Subnet(Value):
     gateway: str | None = checked(rules.ip_address, default=None)
     dns: tuple[str, ...] = checked(rules.list_of(rules.ip_address), default=())
     routes: tuple[Route, ...] = many(Route)
-    network_id: str | None = checked(_name, default=None)
+    network_id: str | None = checked(_word, default=None)
 
     @property
     def version(self) -> int:
@@ -110,10 +110,10 @@ class Interface(Value):
 
     mac: str = checked(rules.mac)
     type: str = checked(rules.one_of(*INTERFACE_TYPES), default="phy")
-    id: str | None = checked(_name, default=None)
-    vif_id: str | None = checked(_name, default=None)
+    id: str | None = checked(_word, default=None)
+    vif_id: str | None = checked(_word, default=None)
     mtu: int | None = checked(_mtu, default=None)
-    network_id: str | None = checked(_name, default=None)
+    network_id: str | None = checked(_word, default=None)
     subnets: tuple[Subnet, ...] = many(Subnet)
 
 
@@ -124,13 +124,13 @@ class Bond(Value):
     :param bond_links: the ids of the links that it bonds
     """
 
-    id: str = checked(_name)
+    id: str = checked(_word)
     mac: str = checked(rules.mac)
     bond_mode: str = checked(rules.one_of(*BOND_MODES))
-    bond_links: tuple[str, ...] = checked(rules.list_of(_name))
-    vif_id: str | None = checked(_name, default=None)
+    bond_links: tuple[str, ...] = checked(rules.list_of(_word))
+    vif_id: str | None = checked(_word, default=None)
     mtu: int | None = checked(_mtu, default=None)
-    network_id: str | None = checked(_name, default=None)
+    network_id: str | None = checked(_word, default=None)
     subnets: tuple[Subnet, ...] = many(Subnet)
 
 
@@ -141,13 +141,13 @@ class Vlan(Value):
     :param vlan_link: the id of the link that carries it
     """
 
-    id: str = checked(_name)
+    id: str = checked(_word)
     mac: str = checked(rules.mac)
     vlan_id: int = checked(rules.integer(1, 4094))
-    vlan_link: str = checked(_name)
-    vif_id: str | None = checked(_name, default=None)
+    vlan_link: str = checked(_word)
+    vif_id: str | None = checked(_word, default=None)
     mtu: int | None = checked(_mtu, default=None)
-    network_id: str | None = checked(_name, default=None)
+    network_id: str | None = checked(_word, default=None)
     subnets: tuple[Subnet, ...] = many(Subnet)
 
 

@@ -11,9 +11,9 @@ from cfgdrive_virt.model.network import NetworkInfo
 from cfgdrive_virt.model.value import (
     Value,
     checked,
+    kinds_of,
     many,
     nested,
-    one_of,
 )
 
 _name = rules.text(least=1, most=255)
@@ -181,7 +181,7 @@ class ConfigDriveRequest(Value):
     network_config: bytes | None = checked(
         rules.utf8, default=None, secret=True
     )
-    devices: tuple[Device, ...] = one_of(
+    devices: tuple[Device, ...] = kinds_of(
         {"nic": NicDevice, "disk": DiskDevice, "share": ShareDevice},
         rules.unique("serial"),
     )
@@ -199,7 +199,3 @@ class ConfigDriveRequest(Value):
     ec2: Ec2Ids = nested(Ec2Ids)
     config_drive: bool = checked(rules.boolean, default=False)
     launched: bool = checked(rules.boolean, default=False)
-
-    def with_devices(self, devices: tuple[Device, ...]) -> ConfigDriveRequest:
-        """Return the same request with other devices, addresses known."""
-        return dataclasses.replace(self, devices=devices)

@@ -10,10 +10,9 @@ import binascii
 import ipaddress
 import math
 import re
-import types
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 Rule = Callable[[Any], Any]
 
@@ -23,6 +22,24 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 #: Readers recurse over JSON, and a stack is finite.
 _JSON_DEPTH = 64
+#: Python refuses to write integers much longer than these 600 digits.
+_JSON_BITS = 2000
+
+
+class FrozenDict(dict[str, Any]):
+    """A dict that stays as it was made; it can be hashed and pickled."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("this mapping can't be changed")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
 
 
 def text(
@@ -120,7 +137,10 @@ def ip_address(value: Any) -> str:
     try:
         if not isinstance(value, str) or "%" in value:
             raise ValueError
-        return str(ipaddress.ip_address(value))
+        address = ipaddress.ip_address(value)
+        # Pythons differ in how they write it.
+        mapped = getattr(address, "ipv4_mapped", None)
+        return f"::ffff:{mapped}" if mapped else str(address)
     except ValueError:
         raise ValueError("must be an IP address") from None
 
@@ -227,16 +247,14 @@ def mapping_of_text(value: Any) -> Any:
             raise ValueError(
                 f"must map texts to texts: {name} {error}"
             ) from None
-    return types.MappingProxyType(dict(value))
+    return FrozenDict(value)
 
 
 def list_of(rule: Rule) -> Rule:
     """Accept a list whose items obey a rule, kept as a tuple."""
 
     def all_of(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, Iterable) or isinstance(
-            value, (str, bytes, Mapping)
-        ):
+        if not isinstance(value, (list, tuple)):
             raise ValueError("must be a list")
         kept = []
         for index, item in enumerate(value):
@@ -274,7 +292,7 @@ def _frozen(value: Any, depth: int) -> Any:
             if not isinstance(key, str):
                 raise ValueError("must be JSON: keys have to be texts")
             _any_text(key)
-        return types.MappingProxyType(
+        return FrozenDict(
             {key: _frozen(item, depth - 1) for key, item in value.items()}
         )
     if isinstance(value, (list, tuple)):
@@ -283,6 +301,8 @@ def _frozen(value: Any, depth: int) -> Any:
         return _any_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must be JSON, which has finite numbers only")
+    if isinstance(value, int) and value.bit_length() > _JSON_BITS:
+        raise ValueError("must be JSON with numbers that are not so long")
     if value is None or isinstance(value, (bool, int, float)):
         return value
     raise ValueError(

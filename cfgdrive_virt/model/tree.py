@@ -47,7 +47,3 @@ class MetadataTree:
 
     def __len__(self) -> int:
         return len(self.files)
-
-    def size(self) -> int:
-        """Return the bytes of all files together."""
-        return sum(map(len, self.files.values()))

@@ -1,7 +1,7 @@
 """Rules on the fields of a frozen dataclass, all checked when it is made.
 
 A field is declared with :func:`checked` (a scalar), :func:`nested` (another
-value), :func:`many` (a tuple of values) or :func:`one_of` (a tuple of values
+value), :func:`many` (a tuple of values) or :func:`kinds_of` (a tuple of values
 of several kinds).  Making a :class:`Value` runs every rule and raises one
 ``InvalidRequest`` that lists every broken one, so that whoever wrote the
 values mends them in one go.  :func:`from_mapping` does the same for a whole
@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from cfgdrive_virt.exception import InvalidRequest, Problem
-
-#: Takes what was given, returns what is kept, raises ValueError with the
-#: rule in words ("must be ...").
-Rule = Callable[[Any], Any]
+from cfgdrive_virt.model.rules import Rule
 
 _SPEC = "cfgdrive_virt"
+_PRINTED_BITS = 256
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _V = TypeVar("_V", bound="Value")
 
 
@@ -62,7 +62,7 @@ def checked(
 
 
 def nested(kind: type[Value]) -> Any:
-    """Declare a field that holds one value of a kind, by default an empty."""
+    """Declare a field with one value of a kind, by default an empty one."""
     return _field(_Spec(_instance_of(kind), of=kind), default_factory=kind)
 
 
@@ -71,7 +71,7 @@ def many(kind: type[Value], rule: Rule = tuple) -> Any:
     return _field(_Spec(_tuple_of(kind, rule), of=kind, many=True), ())
 
 
-def one_of(kinds: Mapping[str, type[Value]], rule: Rule = tuple) -> Any:
+def kinds_of(kinds: Mapping[str, type[Value]], rule: Rule = tuple) -> Any:
     """Declare a tuple of values, the kind told by ``type`` in a document."""
     kind = tuple(kinds.values())
     return _field(_Spec(_tuple_of(kind, rule), of=kinds, many=True), ())
@@ -88,10 +88,12 @@ def _instance_of(kind: type[Value]) -> Rule:
 
 def _tuple_of(kind: type[Value] | tuple[type[Value], ...], then: Rule) -> Rule:
     def rule(value: Any) -> Any:
-        if isinstance(value, (str, bytes, Mapping)) or not all(
-            isinstance(item, kind) for item in value
-        ):
+        if not isinstance(value, (list, tuple)):
             raise ValueError("must be a list")
+        if not all(isinstance(item, kind) for item in value):
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            names = " or ".join(known.__name__ for known in kinds)
+            raise ValueError(f"must hold {names} values only")
         return then(tuple(value))
 
     return rule
@@ -129,17 +131,17 @@ def _specs(kind: type[Value]) -> Iterator[tuple[str, _Spec]]:
 
 
 def _apply(spec: _Spec, given: Any) -> Any:
-    if given is None and spec.optional:
-        return None
-    try:
-        return spec.rule(given)
-    except TypeError as error:
-        raise ValueError("must be of another type") from error
+    return None if given is None and spec.optional else spec.rule(given)
 
 
 def _problem(path: str, spec: _Spec, given: Any, error: ValueError) -> Problem:
     hidden = spec.secret or spec.of is not None
-    return Problem(path, show(given, secret=hidden), str(error))
+    value = show(given, secret=hidden)
+    # Where something inside is wrong, the outside is no news.
+    scalar = given is None or isinstance(given, (str, bytes, int, float))
+    if not scalar and not str(error).startswith("must be a "):
+        value = ""
+    return Problem(path, value, str(error))
 
 
 def show(value: Any, *, secret: bool = False) -> str:
@@ -150,7 +152,10 @@ def show(value: Any, *, secret: bool = False) -> str:
         "list": "a list", "tuple": "a list", "dict": "a mapping",
     }  # fmt: skip
     kind = kinds.get(type(value).__name__, type(value).__name__)
-    if secret or isinstance(value, (Mapping, list, tuple, bytes)):
+    simple = value is None or isinstance(value, (str, int, float))
+    # Python itself refuses to print integers beyond some thousand digits.
+    long = isinstance(value, int) and value.bit_length() > _PRINTED_BITS
+    if secret or long or not simple:
         size = f" of {len(value)}" if hasattr(value, "__len__") else ""
         return kind + size
     text = ascii(value)
@@ -188,43 +193,40 @@ def _read(
         name, spec = field.name, specs[field.name]
         where = f"{path}.{name}" if path else name
         # An absent key and an empty one ("user_data:") say the same.
-        if document.get(name) is None:
-            if (
-                field.default is dataclasses.MISSING
-                and field.default_factory is dataclasses.MISSING
-            ):
-                problems.append(Problem(where, "nothing", "must be given"))
-        else:
-            arguments[name] = _read_field(
-                spec, document[name], where, problems
-            )
-    if len(problems) > before:
-        return None
-    try:
-        return kind(**arguments)
-    except InvalidRequest as error:
-        problems.extend(problem.below(path) for problem in error.problems)
-        return None
+        if document.get(name) is not None:
+            found = len(problems)
+            value = _read_field(spec, document[name], where, problems)
+            if len(problems) == found:
+                arguments[name] = value
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            problems.append(Problem(where, "nothing", "must be given"))
+    if len(problems) == before:
+        try:
+            return kind(**arguments)
+        except InvalidRequest as error:
+            problems.extend(problem.below(path) for problem in error.problems)
+            return None
+    # It can't be made; its other fields may have something wrong as well.
+    for name, value in arguments.items():
+        try:
+            _apply(specs[name], value)
+        except ValueError as error:
+            problem = _problem(name, specs[name], value, error)
+            problems.append(problem.below(path))
+    return None
 
 
 def _read_field(
     spec: _Spec, given: Any, path: str, problems: list[Problem]
 ) -> Any:
-    value = given
-    before = len(problems)
     if spec.many and isinstance(given, (list, tuple)):
-        value = [
+        return [
             _read_item(spec.of, item, f"{path}[{index}]", problems)
             for index, item in enumerate(given)
         ]
-    elif isinstance(spec.of, type) and not spec.many:
-        value = _read(spec.of, given, path, problems)
-    if len(problems) == before:
-        try:
-            _apply(spec, value)
-        except ValueError as error:
-            problems.append(_problem(path, spec, given, error))
-    return value
+    if isinstance(spec.of, type) and not spec.many:
+        return _read(spec.of, given, path, problems)
+    return given
 
 
 def _read_item(
@@ -252,14 +254,10 @@ def _unknown(
     # The value stays unseen: a password under a misspelt name is a password.
     for key in document:
         if key not in specs:
-            close = difflib.get_close_matches(str(key), specs, 1)
+            # What is no name may be a line of some other file, or a secret.
+            plain = isinstance(key, str) and _NAME.fullmatch(key)
+            name = str(key) if plain else show(key, secret=True)
+            close = difflib.get_close_matches(name, specs, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            name = key if isinstance(key, str) else show(key)
-            if not (isinstance(key, str) and key.isprintable()):
-                name = show(key)
             where = f"{path}.{name}" if path else name
-            yield Problem(
-                where,
-                show(document[key], secret=True),
-                f"must be a field that is known{hint}",
-            )
+            yield Problem(where, "", f"unknown field{hint}")

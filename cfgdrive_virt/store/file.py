@@ -5,10 +5,11 @@ the directory flushed: whatever is killed, a reader sees the whole drive or
 none, and never one that others may read (0600 from its first byte).
 
 Builders of one instance take turns, threads and processes alike: each holds
-a lock in ``<instances_path>/locks`` while it looks and writes.  There are
-256 locks, picked by the uuid's first two digits, so that they needn't be
-removed when instances go (removing a lock that others wait for is a race).
-Nobody holds two.  On a shared file system hosts take turns as well, so far
+the ``drive`` lock, a file in ``<instances_path>/locks``, while it looks and
+writes.  A service that works on the instance's domain too holds ``domain``
+around it.  There are 256 of each, picked by the uuid's first two digits, so
+that they needn't be removed when instances go (removing a lock that others
+wait for is a race).  On a shared file system hosts take turns as well, so far
 as it has POSIX locks.
 """
 
@@ -28,6 +29,7 @@ from cfgdrive_virt.model.drive import FileLocation
 
 NAME = "disk.config"
 _TEMPORARY = ".new"
+_LOCK_PREFIX = "cfgdrive-virt"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -46,19 +48,27 @@ class FileStore:
         return FileLocation(uuid, self.root.absolute() / uuid / NAME)
 
     @contextlib.contextmanager
-    def locked(self, uuid: str) -> Iterator[None]:
-        """Hold an instance's lock.
+    def locked(self, uuid: str, what: str = "drive") -> Iterator[None]:
+        """Hold one of an instance's locks.
 
+        :param what: the lock's name; nobody takes the same one twice
         :raises StoreError: if there is no place for locks
         """
-        with _explained(f"instances_path {self.root} can't be used"):
-            os.listdir(self.root)
         locks = self.root / "locks"
+        name = f"{what}-{uuid[:2]}"
+        with _explained(f"instances_path {self.root} can't be used"):
+            self.root.stat()
         with _explained(f"can't lock in {locks}"):
-            locks.mkdir(mode=0o755, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                locks.mkdir(mode=0o755)
+                self._give_to_owner(locks)
+            with contextlib.suppress(FileExistsError):
+                file = locks / f"{_LOCK_PREFIX}-{name}"
+                file.touch(mode=0o644, exist_ok=False)
+                self._give_to_owner(file)
             lock = lockutils.lock(
-                uuid[:2],
-                lock_file_prefix="cfgdrive-virt",
+                name,
+                lock_file_prefix=_LOCK_PREFIX,
                 external=True,
                 lock_path=str(locks),
                 do_log=False,
@@ -83,24 +93,30 @@ class FileStore:
     def write(self, uuid: str, data: bytes) -> FileLocation:
         """Write an instance's drive, in place of one that is there.
 
-        :raises StoreError: if it can't be written; what was there before is
-            there still, and nothing else
+        :raises StoreError: if it can't be written; a drive that was there
+            before is there still, it or the new one, and nothing else
         """
         location = self.location(uuid)
         self.exists(uuid)
         directory = location.path.parent
-        with _explained(f"can't make {directory}"):
-            made = not directory.exists()
-            directory.mkdir(mode=0o755, exist_ok=True)
+        made = False
         try:
+            with _explained(f"can't make {directory}"):
+                with contextlib.suppress(FileExistsError):
+                    directory.mkdir(mode=0o755)
+                    made = True
+                if made:
+                    self._give_to_owner(directory)
+                    _flush_directory(self.root)
             write_file(location.path, data, temporary=NAME + _TEMPORARY)
+            with _explained(f"can't hand over {location}"):
+                self._give_to_owner(location.path)
         except BaseException:
             if made:
                 with contextlib.suppress(OSError):
+                    location.path.unlink(missing_ok=True)
                     directory.rmdir()
             raise
-        if made:
-            _flush_directory(self.root)
         return location
 
     def delete(self, uuid: str) -> bool:
@@ -120,32 +136,44 @@ class FileStore:
             path.parent.rmdir()
         return existed
 
+    def _give_to_owner(self, path: Path) -> None:
+        """Give what root made to the owner of the directory it is in.
+
+        An operator's command, run as root, must not lock the compute
+        service out of what it owns.
+        """
+        owner = self.root.stat()
+        with contextlib.suppress(PermissionError):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
 
 def write_file(path: Path, data: bytes, *, temporary: str) -> None:
     """Write a file that appears under its name whole, with mode 0600.
 
     :param temporary: a name in the same directory to write it under first;
         what has that name is a former writer's leftover, and is removed
-    :raises StoreError: if it can't be written; nothing is left behind
+    :raises StoreError: if it can't be written; nothing new is left behind,
+        but where a file was replaced and only the last flush failed
     """
     with _explained(f"can't write {path}"):
         directory = os.open(path.parent, _DIRECTORY | os.O_NOFOLLOW)
+        replacing = os.path.lexists(path)
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=directory)
-            try:
-                _write(directory, temporary, data)
-                os.rename(
-                    temporary,
-                    path.name,
-                    src_dir_fd=directory,
-                    dst_dir_fd=directory,
-                )
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary, dir_fd=directory)
-                raise
+            _write(directory, temporary, data)
+            os.rename(
+                temporary,
+                path.name,
+                src_dir_fd=directory,
+                dst_dir_fd=directory,
+            )
             os.fsync(directory)
+        except BaseException:
+            for name in (temporary,) if replacing else (temporary, path.name):
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=directory)
+            raise
         finally:
             os.close(directory)
 
@@ -160,16 +188,25 @@ def supports_direct_io(directory: Path) -> bool:
     for place in (directory, *directory.parents):
         if place.is_dir():
             break
+    flags = os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
+    name = place / ".cfgdrive_virt.probe"
     try:
-        handle = os.open(
-            place, os.O_TMPFILE | os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC, 0o600
-        )
+        os.close(os.open(place, flags | os.O_TMPFILE, 0o600))
     except OSError as error:
-        # Only EINVAL says no; a directory that can't be written to, or a
-        # file system without O_TMPFILE, says nothing of O_DIRECT.
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
+            # A directory that can't be written to says nothing of O_DIRECT.
+            return error.errno != errno.EINVAL
+    else:
+        return True
+    # A file system without files that have no name, such as NFS.
+    try:
+        os.close(os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+    except OSError as error:
         return error.errno != errno.EINVAL
-    os.close(handle)
-    return True
+    else:
+        return True
+    finally:
+        name.unlink(missing_ok=True)
 
 
 def _write(directory: int, name: str, data: bytes) -> None:
@@ -219,7 +256,8 @@ _REMEDIES = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "this user has no right to; see the directory's owner",
     errno.EPERM: "this user has no right to; see the directory's owner",
-    errno.ENOENT: "the directory is missing; check instances_path",
+    errno.ENOENT: "the directory is missing",
+    errno.EEXIST: "something else has that name",
     errno.ENOTDIR: "a part of the path is no directory",
     errno.ELOOP: "the directory is a symbolic link; name what it points to",
     errno.EISDIR: "a directory has that name",

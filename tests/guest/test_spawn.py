@@ -6,10 +6,14 @@ import hashlib
 import json
 import pathlib
 import re
+import signal
 import subprocess
+import sys
+import time
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from typing import Any
 
 import libvirt
 import pytest
@@ -20,6 +24,7 @@ from cfgdrive_virt import (
     ConfigDriveError,
     ConfigDriveRequest,
     DiskDevice,
+    Drive,
     InjectedFile,
     Interface,
     Keypair,
@@ -91,6 +96,23 @@ def a_request(**fields: object) -> ConfigDriveRequest:
         ),
     }
     return ConfigDriveRequest(**{**known, **fields})  # type: ignore[arg-type]
+
+
+def a_command(
+    uuid: str, instances: pathlib.Path, directory: pathlib.Path
+) -> tuple[list[str], str]:
+    """Return our command, configured, and an instance file for it."""
+    conf = directory / "nova.conf"
+    conf.write_text(
+        f"[DEFAULT]\ninstances_path = {instances}\n"
+        "[libvirt]\nvirt_type = qemu\n"
+    )
+    instance = directory / f"{uuid}.yaml"
+    instance.write_text(
+        f"{{uuid: {uuid}, name: n, hostname: n, config_drive: true}}"
+    )
+    program = pathlib.Path(sys.executable).with_name("cfgdrive-virt")
+    return [str(program), "--config-file", str(conf)], str(instance)
 
 
 def files_by_7z(
@@ -458,3 +480,134 @@ def test_an_address_that_is_no_libvirt_is_an_error() -> None:
         connected("qemu+unix:///system?socket=/nonexistent"),
     ):
         pass
+
+
+def test_of_many_who_spawn_an_instance_at_once_one_does(
+    libvirtd_uri: str,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    request = a_request()
+    command, instance = a_command(request.uuid, instances, tmp_path)
+
+    spawning = [
+        subprocess.Popen(
+            [*command, "spawn", instance, "--connect", libvirtd_uri],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate()[1] for process in spawning]
+
+    assert sorted(process.returncode for process in spawning) == [0, 1, 1, 1]
+    assert sum("has a domain already" in text for text in said) == 3
+    domain = connection.lookupByUUIDString(request.uuid)
+    assert domain.isActive()
+    assert (instances / request.uuid / "disk.config").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_spawn_that_is_ended_leaves_all_or_nothing(
+    number: signal.Signals,
+    libvirtd_uri: str,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    outcomes = set()
+    for attempt in range(8):
+        uuid = str(uuids.uuid4())
+        command, instance = a_command(uuid, instances, tmp_path)
+        process = subprocess.Popen(
+            [*command, "spawn", instance, "--connect", libvirtd_uri],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(0.3 + attempt * 0.07)
+        process.send_signal(number)
+        process.wait()
+
+        running = {
+            domain.UUIDString() for domain in connection.listAllDomains()
+        }
+        built = (instances / uuid).exists()
+        # A signal may come after the work is done, when Python is ending.
+        assert (uuid in running) == built
+        assert built or process.returncode != 0
+        outcomes.add(built)
+    assert False in outcomes
+
+
+def test_a_rebuilt_drive_stays_when_its_domain_does_not_start(
+    service: LibvirtService, driver: ConfigDriveDriver
+) -> None:
+    request = a_request()
+    drive = driver.spawn(request)
+    assert drive is not None
+    xml = (
+        "<domain type='qemu'><memory>65536</memory><os><type>hvm</type>"
+        "<kernel>/nonexistent/kernel</kernel></os></domain>"
+    )
+
+    with pytest.raises(ConfigDriveError, match="can't start domain"):
+        service.spawn(request, xml, rebuild=True)
+
+    assert b"CD001" in drive.location.path.read_bytes()
+
+
+class Interrupted(ConfigDriveDriver):
+    """Is interrupted once the drive is in place."""
+
+    def spawn(self, *args: Any, **kwargs: Any) -> Drive | None:
+        super().spawn(*args, **kwargs)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_no_domain(
+    connection: libvirt.virConnect, driver: ConfigDriveDriver
+) -> None:
+    interrupted = Interrupted(driver._conf)
+
+    with pytest.raises(KeyboardInterrupt):
+        LibvirtService(connection, interrupted).spawn(a_request())
+
+    assert not connection.listAllDomains()
+
+
+def test_destroy_wants_the_configuration_of_the_spawn(
+    service: LibvirtService,
+    driver: ConfigDriveDriver,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    request = a_request()
+    service.spawn(request)
+    (tmp_path / "elsewhere").mkdir()
+    driver._conf.set_override("instances_path", str(tmp_path / "elsewhere"))
+
+    with pytest.raises(ConfigDriveError, match="configuration that it was"):
+        service.destroy(request.uuid)
+
+    assert connection.lookupByUUIDString(request.uuid).isActive()
+    assert (instances / request.uuid / "disk.config").is_file()
+
+
+def test_a_domain_that_is_gone_meanwhile_is_no_reason_to_keep_the_drive(
+    service: LibvirtService,
+    connection: libvirt.virConnect,
+    instances: pathlib.Path,
+) -> None:
+    request = a_request()
+    service.spawn(request)
+    domain = connection.lookupByUUIDString(request.uuid)
+    domain.destroy()
+    domain.undefine()
+
+    destroyed = service.destroy(request.uuid)
+
+    assert (destroyed.domain, destroyed.drive) == (False, True)
+    assert not (instances / request.uuid).exists()

@@ -9,6 +9,13 @@ import oracle
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # nova's libvirt modules import eventlet, which warns at any fork later.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Using fork:DeprecationWarning"
+    )
+
+
 @pytest.fixture(autouse=True)
 def _nova_options() -> Iterator[None]:
     """Begin and end with nova's defaults, whatever a test has set."""

@@ -1,0 +1,93 @@
+"""What the command line is given: configuration, files, the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from oslo_config import cfg
+
+from cfgdrive_virt.adapters import instance_file
+from cfgdrive_virt.driver import ConfigDriveDriver
+from cfgdrive_virt.exception import InvalidConfiguration, StoreError
+from cfgdrive_virt.image import iso9660
+from cfgdrive_virt.model.request import ConfigDriveRequest
+
+_CHUNK = 1024 * 1024
+
+
+def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
+    """Return a driver with the configuration of these files.
+
+    Its clock stands at SOURCE_DATE_EPOCH where that is set.
+
+    :raises InvalidConfiguration: if they, or that, can't be used
+    """
+    conf = cfg.ConfigOpts()
+    try:
+        conf(
+            args=[],
+            project="cfgdrive-virt",
+            default_config_files=list(config_files),
+            default_config_dirs=[],
+        )
+    except cfg.ConfigFileParseError as error:
+        # Its own text quotes the line, and nova.conf is full of passwords.
+        line = getattr(error.__context__, "lineno", "?")
+        raise InvalidConfiguration(
+            f"{error.config_file}, line {line}: neither [group], name ="
+            " value, nor a comment"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InvalidConfiguration(
+            f"{' or '.join(config_files)} is not UTF-8"
+        ) from error
+    except cfg.Error as error:
+        raise InvalidConfiguration(f"configuration: {error}") from error
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return ConfigDriveDriver(conf)
+    plain = epoch.isascii() and epoch.isdigit()
+    # Cut, as Python won't read thousands of digits; 20 are too many too.
+    if not plain or int(epoch[:20]) > iso9660.LAST_TIMESTAMP:
+        raise InvalidConfiguration(
+            "SOURCE_DATE_EPOCH must be seconds since 1970, at most"
+            f" {iso9660.LAST_TIMESTAMP}, not {epoch[:20]!a}"
+        )
+    return ConfigDriveDriver(conf, clock=lambda: int(epoch))
+
+
+def load_instance(name: str) -> ConfigDriveRequest:
+    """Return the request of an instance file, ``-`` for standard input."""
+    source = "standard input" if name == "-" else name
+    data = read_file(name, instance_file.MOST_BYTES)
+    return instance_file.load(data, source)
+
+
+def read_file(name: str, most: int) -> bytes:
+    """Return what a file holds, ``-`` for standard input.
+
+    :raises StoreError: if it can't be read, or has more bytes than ``most``
+    """
+    try:
+        if name != "-":
+            if Path(name).is_char_device():
+                raise StoreError(f"{name} is a character device: no end to it")
+            with open(name, "rb") as file:
+                return _read_all(file, name, most)
+        if sys.stdin is None:
+            raise StoreError("standard input is closed")
+        return _read_all(sys.stdin.buffer, "standard input", most)
+    except OSError as error:
+        raise StoreError(f"can't read {name}: {error.strerror}") from error
+
+
+def _read_all(file: BinaryIO, name: str, most: int) -> bytes:
+    data = bytearray()
+    while chunk := file.read(_CHUNK):
+        data += chunk
+        if len(data) > most:
+            raise StoreError(f"{name} is larger than {most:,} bytes")
+    return bytes(data)
