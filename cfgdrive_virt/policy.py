@@ -88,7 +88,7 @@ def guest(
         or host_architecture
     ).lower()
     architecture = _ALIASES.get(architecture, architecture)
-    machine_type = properties.get("hw_machine_type")
+    machine_type = properties.get("hw_machine_type") or None
     for name, value in (
         ("hw_architecture", architecture),
         ("hw_machine_type", machine_type),

@@ -8,7 +8,6 @@ all else to standard error.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import logging
 import os
@@ -69,17 +68,18 @@ class _WrongCall(click.ClickException):
 class _Group(click.Group):
     """Print our own errors as such; only a defect makes a traceback."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         if sys.stdout is None:
-            raise _Failure("standard output is closed")
+            sys.exit("Error: standard output is closed")
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            sys.exit(f"Error: can't answer: {error.strerror}")
+
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                # Who reads has read enough; click ends quietly.
-                raise
-            raise _Failure(f"can't answer: {error.strerror}") from error
         except ConfigDriveError as error:
             wrong_call = isinstance(error, _WRONG_CALL)
             kind = _WrongCall if wrong_call else _Failure

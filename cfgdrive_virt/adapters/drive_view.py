@@ -25,7 +25,7 @@ MASK = "<hidden>"
 
 #: Keys whose values are secret, whatever the case of their letters.
 _SECRET = re.compile(
-    r"(?i)pass|secret|token|^data$|^openssh-key$|^public_keys$|^random_seed$"
+    r"(?i)pass|secret|token|^data$|^keys$|^openssh-key$|^public_keys$|^random_seed$"
 )
 
 

@@ -131,13 +131,10 @@ class Domain:
     def locate(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
         """Return devices with the bus and address that libvirt gave them.
 
-        What a device says of itself stays.  A share has neither: its tag is
-        what a guest finds it by.
+        What a device says of itself stays.
         """
         return tuple(
-            device
-            if isinstance(device, ShareDevice)
-            else dataclasses.replace(
+            dataclasses.replace(
                 device,
                 bus=device.bus or bus,
                 address=device.address or address,
@@ -147,7 +144,10 @@ class Domain:
         )
 
     def _address(self, device: Device) -> tuple[str | None, str | None]:
-        if isinstance(device, DiskDevice) and device.serial is None:
+        # A share is found by its tag, and has neither.
+        if isinstance(device, ShareDevice) or (
+            isinstance(device, DiskDevice) and device.serial is None
+        ):
             return None, None
         # Compared here: as part of a path, values could change it.
         for element in self._root.iterfind("devices/*"):
@@ -158,8 +158,7 @@ class Domain:
                 )
             else:
                 found = (
-                    isinstance(device, DiskDevice)
-                    and element.tag == "disk"
+                    element.tag == "disk"
                     and element.findtext("serial") == device.serial
                 )
             if found:

@@ -73,7 +73,8 @@ def read(data: bytes) -> MetadataTree:
     :raises ImageError: if it is no ISO9660 image, or a damaged one
     """
     # ECMA-119, 8.4.8: a volume says how many sectors it has.
-    sectors = int.from_bytes(data[16 * _SECTOR + 80 :][:4], "little")
+    size = 16 * _SECTOR + 80
+    sectors = int.from_bytes(data[size : size + 4], "little")
     if len(data) < sectors * _SECTOR:
         raise ImageError(
             f"not a whole ISO9660 image: it has {len(data):,} of its"

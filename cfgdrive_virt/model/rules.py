@@ -243,7 +243,7 @@ def mapping_of_text(value: Any) -> Any:
         try:
             text(least=1)(key), text()(item)
         except ValueError as error:
-            name = ascii(key) if isinstance(key, str) else "a key"
+            name = ascii(key)[:60] if isinstance(key, str) else "a key"
             raise ValueError(
                 f"must map texts to texts: {name} {error}"
             ) from None

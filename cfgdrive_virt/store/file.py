@@ -97,24 +97,23 @@ class FileStore:
             before is there still, it or the new one, and nothing else
         """
         location = self.location(uuid)
-        self.exists(uuid)
         directory = location.path.parent
-        made = False
+        had_drive = self.exists(uuid)
+        had_directory = directory.exists()
         try:
-            with _explained(f"can't make {directory}"):
-                with contextlib.suppress(FileExistsError):
-                    directory.mkdir(mode=0o755)
-                    made = True
-                if made:
+            if not had_directory:
+                with _explained(f"can't make {directory}"):
+                    directory.mkdir(mode=0o755, exist_ok=True)
                     self._give_to_owner(directory)
-                    _flush_directory(self.root)
+                _flush_directory(self.root)
             write_file(location.path, data, temporary=NAME + _TEMPORARY)
             with _explained(f"can't hand over {location}"):
                 self._give_to_owner(location.path)
         except BaseException:
-            if made:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                if not had_drive:
                     location.path.unlink(missing_ok=True)
+                if not had_directory:
                     directory.rmdir()
             raise
         return location

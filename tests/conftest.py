@@ -1,0 +1,49 @@
+"""What tests of more than one module start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from oslo_config import cfg
+
+from cfgdrive_virt import ConfigDriveRequest
+from cfgdrive_virt.adapters import instance_file
+
+SAMPLE = Path(__file__).parents[1] / "etc" / "instance.sample.yaml"
+
+
+@pytest.fixture(scope="session")
+def sample() -> ConfigDriveRequest:
+    """The instance of etc/instance.sample.yaml, which has everything."""
+    return instance_file.load(SAMPLE.read_bytes(), str(SAMPLE))
+
+
+@pytest.fixture
+def instances(tmp_path: Path) -> Path:
+    """An instances_path, empty."""
+    path = tmp_path / "instances"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def conf(tmp_path: Path, instances: Path) -> Callable[..., cfg.ConfigOpts]:
+    """Make the configuration that a nova.conf of this text gives."""
+
+    def make(text: str = "") -> cfg.ConfigOpts:
+        ours = tmp_path / "instances_path.conf"
+        ours.write_text(f"[DEFAULT]\ninstances_path = {instances}\n")
+        nova = tmp_path / "nova.conf"
+        nova.write_text(text)
+        made = cfg.ConfigOpts()
+        made(
+            args=[],
+            project="nova",
+            default_config_files=[str(ours), str(nova)],
+            default_config_dirs=[],
+        )
+        return made
+
+    return make

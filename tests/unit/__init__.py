@@ -1,0 +1,1 @@
+"""The library by itself: module by module, on real files and processes."""

@@ -1,0 +1,779 @@
+"""The command: what it answers, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import resource
+import signal
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cfgdrive_virt.adapters.command_line import main
+from cfgdrive_virt.image import iso9660
+from cfgdrive_virt.model.tree import MetadataTree
+
+from ..processes import as_nobody, command
+from ..samples import (
+    SAMPLE,
+    SECRETS,
+    UUID,
+    document,
+    secrets_in,
+)
+
+#: libvirt's own make-believe hypervisor, and the domain that it comes with.
+TEST = ("--connect", "test:///default")
+THEIRS = "6695eb01-f6a4-8304-79aa-97f2502e193f"
+
+Run = Callable[..., Result]
+Real = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run the command in this process; a traceback fails the test."""
+    monkeypatch.chdir(tmp_path)
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    for name in ("SOURCE_DATE_EPOCH", "LIBVIRT_DEFAULT_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: Any, data: bytes | None = None) -> Result:
+        try:
+            result = CliRunner().invoke(main, list(map(str, arguments)), data)
+        finally:
+            # The command takes them for itself.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        if result.exception is not None:
+            assert isinstance(result.exception, SystemExit), result.exc_info
+        return result
+
+    return run
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Real:
+    """Run the command in a process of its own."""
+
+    def real(
+        *arguments: Any, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        given: dict[str, Any] = {"stdout": subprocess.PIPE, "cwd": tmp_path}
+        done = subprocess.run(
+            command(*map(str, arguments)),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+            **given | options,
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return real
+
+
+@pytest.fixture
+def image(run: Run, tmp_path: Path) -> Path:
+    """The sample's drive."""
+    assert run("build", SAMPLE, "-o", "drive").exit_code == 0
+    return tmp_path / "drive"
+
+
+@pytest.fixture
+def nova_conf(tmp_path: Path, instances: Path) -> Path:
+    path = tmp_path / "nova.conf"
+    path.write_text(f"[DEFAULT]\ninstances_path = {instances}\n")
+    return path
+
+
+def instance(**fields: Any) -> bytes:
+    return json.dumps(document(**fields)).encode()
+
+
+def write_image(path: Path, files: dict[str, bytes]) -> Path:
+    path.write_bytes(iso9660.build(MetadataTree(files), timestamp=0).data)
+    return path
+
+
+def test_build_writes_a_drive_and_tells_of_it(
+    run: Run, tmp_path: Path
+) -> None:
+    result = run("build", SAMPLE, "-o", "drive")
+    assert (result.exit_code, result.stderr) == (0, "")
+    drive = tmp_path / "drive"
+    assert iso9660.label(drive.read_bytes()) == "config-2"
+    assert str(drive) in result.stdout
+    assert f"{drive.stat().st_size:,} bytes" in result.stdout
+
+
+def test_build_answers_in_json(run: Run, tmp_path: Path) -> None:
+    result = run("build", SAMPLE, "-o", "drive", "--json")
+    found = json.loads(result.stdout)
+    data = (tmp_path / "drive").read_bytes()
+    assert found.keys() == {"path", "format", "size", "sha256"}
+    assert (found["path"], found["size"]) == (
+        str(tmp_path / "drive"),
+        len(data),
+    )
+
+
+def test_build_writes_for_its_owner_only_and_over_its_own(
+    run: Run, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        assert run("build", SAMPLE, "-o", "drive").exit_code == 0
+        assert stat.S_IMODE((tmp_path / "drive").stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["drive"]
+
+
+def test_build_takes_an_instance_from_standard_input(
+    run: Run, tmp_path: Path
+) -> None:
+    result = run("build", "-", "-o", "drive", data=instance())
+    assert result.exit_code == 0
+    assert (tmp_path / "drive").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "directory", "device"])
+def test_build_replaces_nothing_but_a_file(
+    run: Run, tmp_path: Path, kind: str
+) -> None:
+    path, other = tmp_path / "drive", tmp_path / "other"
+    other.write_bytes(b"precious")
+    if kind == "device":
+        path = Path("/dev/null")
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to("other" if kind == "link" else "nowhere")
+    result = run("build", SAMPLE, "-o", path)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: {path} is no regular file; name another\n"
+    )
+    assert other.read_bytes() == b"precious"
+
+
+def test_build_follows_a_link_to_a_directory(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert run("build", SAMPLE, "-o", "link/drive").exit_code == 0
+    assert os.listdir(tmp_path / "real") == ["drive"]
+
+
+def test_a_failed_build_keeps_what_was_there(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "drive").write_bytes(b"old")
+    assert run("build", "-", "-o", "drive", data=b"{}").exit_code == 2
+    assert (tmp_path / "drive").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["drive"]
+
+
+def test_a_name_as_long_as_the_file_system_has_them_is_built(
+    run: Run, tmp_path: Path
+) -> None:
+    assert run("build", SAMPLE, "-o", "x" * 255).exit_code == 0
+    assert os.listdir(tmp_path) == ["x" * 255]
+
+
+def test_the_same_epoch_gives_the_same_bytes(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = []
+    for epoch in ("0", "0", "1700000000"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        result = run("build", SAMPLE, "-o", "drive", "--json")
+        sums.append(json.loads(result.stdout)["sha256"])
+    assert sums[0] == sums[1] != sums[2]
+
+
+@pytest.mark.parametrize(
+    "epoch",
+    [
+        "", "-1", "1.5", "1e9", " 1", "١", "now", "9" * 20, "9" * 5000,
+        "\x1b[31m",
+    ],
+    ids=lambda epoch: ascii(epoch)[:20],
+)  # fmt: skip
+def test_an_epoch_that_is_none_is_a_wrong_call(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, epoch: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    result = run("build", SAMPLE, "-o", "drive")
+    assert result.exit_code == 2
+    assert len(result.stderr) < 200
+    assert "\x1b" not in result.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "Usage:"),
+        (("fly",), 2, "No such command 'fly'"),
+        (("plan",), 2, "Missing argument 'INSTANCE'"),
+        (("plan", "missing"), 2, "'missing' does not exist"),
+        (("build", "missing", "-o", "x"), 2, "'missing' does not exist"),
+        (("spawn", "missing", *TEST), 2, "'missing' does not exist"),
+        (("plan", "/"), 2, "'/' is a directory"),
+        (("plan", ""), 2, "does not exist"),
+        (("plan", "/dev/zero"), 1, "/dev/zero is a character device"),
+        (("build", "/dev/zero", "-o", "x"), 1, "is a character device"),
+        (("spawn", "/dev/zero", *TEST), 1, "is a character device"),
+        (("build", "-"), 2, "Missing option '-o' / '--output'"),
+        (("build", "-", "-o", "x", "--format", "ext4"), 2, "'ext4' is not"),
+        (("build", SAMPLE, "-o", "x", "--format", "vfat"), 2, "iso9660 only"),
+        (("build", SAMPLE, "-o", "no/x"), 1, "directory is missing"),
+        (("build", SAMPLE, "-o", ""), 1, "no regular file"),
+        (("build", SAMPLE, "-o", ".."), 1, "no regular file"),
+        (("inspect", "missing"), 2, "does not exist"),
+        (("inspect", "/"), 2, "is a directory"),
+        (("inspect", "/dev/null"), 1, "/dev/null is a character device"),
+        (("inspect", "/dev/zero"), 1, "/dev/zero is a character device"),
+        (("inspect", SAMPLE), 1, "not a whole ISO9660 image"),
+        (("inspect", "/proc/self/mem"), 1, "can't read /proc/self/mem"),
+        (("plan", "/proc/self/mem"), 1, "/proc/self/mem"),
+        (("--config-file", "missing", "plan", SAMPLE), 2, "does not exist"),
+        (("--config-file", "/", "plan", SAMPLE), 2, "is a directory"),
+        (("destroy", "../etc", *TEST), 2, "uuid: must be a UUID"),
+        (("destroy", UUID), 2, "Missing option '--connect'"),
+        (("destroy", UUID, "--connect", "no:///"), 1, "can't connect to no:"),
+        (("spawn", SAMPLE, "--connect", "\x1b["), 1, "can't connect to"),
+        (("spawn", "-", *TEST, "--domain", "/"), 2, "'/' is a directory"),
+        (("spawn", "-", *TEST, "--domain", "no"), 2, "'no' does not exist"),
+        (("spawn", "-", *TEST, "--domain", "-"), 2, "'-' does not exist"),
+        (("spawn", SAMPLE, *TEST, "--domain", SAMPLE), 2, "is no XML"),
+        (
+            ("spawn", SAMPLE, *TEST, "--domain", "/dev/zero"), 1,
+            "/dev/zero is a character device",
+        ),
+    ],
+    ids=lambda value: " ".join(map(str, value))
+    if isinstance(value, tuple)
+    else "",
+)  # fmt: skip
+def test_a_failure_has_its_exit_code_and_its_reason(
+    run: Run, arguments: tuple[Any, ...], code: int, words: str
+) -> None:
+    result = run(*arguments)
+    assert result.exit_code == code
+    assert words in result.stderr
+    assert "\x1b" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_destroy_refuses_a_domain_that_is_not_ours(
+    run: Run, nova_conf: Path, instances: Path
+) -> None:
+    drive = instances / THEIRS / "disk.config"
+    drive.parent.mkdir()
+    drive.touch()
+    result = run("--config-file", nova_conf, "destroy", THEIRS, *TEST)
+    assert result.exit_code == 1
+    assert "wasn't spawned by cfgdrive_virt" in result.stderr
+    assert drive.exists()
+
+
+@pytest.mark.parametrize("verb", ["spawn", "destroy"])
+def test_a_missing_instances_path_is_told_and_nothing_is_done(
+    run: Run, nova_conf: Path, instances: Path, verb: str
+) -> None:
+    instances.rmdir()
+    data = instance(config_drive=True) if verb == "spawn" else None
+    what = "-" if verb == "spawn" else UUID
+    result = run("--config-file", nova_conf, verb, what, *TEST, data=data)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        f"Error: instances_path {instances} can't be used: the directory is"
+        " missing"
+    )
+    assert result.stderr.count("\n") == 1
+    assert not instances.exists()
+
+
+@pytest.mark.parametrize(
+    ("most", "arguments"),
+    [
+        ("instance_file.MOST_BYTES", ("plan", "x")),
+        ("instance_file.MOST_BYTES", ("plan", "-")),
+        (
+            "command_line._MOST_DOMAIN_BYTES",
+            ("spawn", SAMPLE, *TEST, "--domain", "x"),
+        ),
+    ],
+    ids=["instance", "standard-input", "domain"],
+)
+def test_no_more_is_read_than_makes_sense(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    most: str,
+    arguments: tuple[Any, ...],
+) -> None:
+    monkeypatch.setattr(f"cfgdrive_virt.adapters.{most}", 4000)
+    (tmp_path / "x").write_bytes(b" " * 4001)
+    result = run(*arguments, data=b" " * 4001)
+    name = "standard input" if arguments[-1] == "-" else "x"
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Error: {name} is larger than 4,000 bytes\n",
+    )
+    (tmp_path / "x").write_bytes(b" " * 4000)
+    # As much as there may be: it is read, and found wanting.
+    assert run(*arguments, data=b" " * 4000).exit_code == 2
+
+
+def test_a_pipe_may_take_the_place_of_a_file(real: Real) -> None:
+    done = real(
+        "plan",
+        "/dev/stdin",
+        "--json",
+        input=SAMPLE.read_text("utf-8"),
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["required"] is True
+
+
+def test_help_and_version_are_told(run: Run) -> None:
+    for option in ("-h", "--help", "--version"):
+        assert run(option).exit_code == 0
+    for verb in ("build", "plan", "inspect", "spawn", "destroy"):
+        assert run(verb, "-h").exit_code == 0
+        assert verb in run("-h").stdout
+
+
+def test_all_that_is_wrong_with_an_instance_is_told(real: Real) -> None:
+    text = "uuid: x\nadmin_pass: [hunter2]\nyz: 1\n"
+    done = real("plan", "-", input=text)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: standard input is not valid:\n")
+    lines = done.stderr.splitlines()[1:]
+    assert lines[0] == "  yz: unknown field"
+    for name in ("uuid", "name", "hostname", "admin_pass"):
+        assert sum(line.startswith(f"  {name}: must ") for line in lines) == 1
+    assert len(lines) == 5
+    assert "hunter2" not in done.stderr
+
+
+def test_plan_answers_in_json(run: Run) -> None:
+    found = json.loads(run("plan", SAMPLE, "--json").stdout)
+    assert found["required"] is True
+    assert found["decision"]["bus"] == "ide"
+    assert found["location"] in found["disk_xml"]
+    nothing = run("plan", "-", "--json", data=instance())
+    assert json.loads(nothing.stdout) == {
+        "required": False,
+        "required_reason": "neither the request, nor the image, nor"
+        " force_config_drive asks for one",
+        "location": None,
+        "decision": None,
+        "disk_xml": None,
+    }
+
+
+def test_plan_shows_verdict_reason_and_xml(run: Run) -> None:
+    told = run("plan", SAMPLE).stdout
+    for words in (
+        "yes: the request asks for one",
+        "cdrom hdd on ide, read-only",
+        "on ide as ever for ",
+        f"{UUID}/disk.config",
+        '<target dev="hdd" bus="ide"/>',
+    ):
+        assert words in told
+    assert "no: neither" in run("plan", "-", data=instance()).stdout
+
+
+def test_a_nova_conf_decides(run: Run, nova_conf: Path) -> None:
+    more = nova_conf.with_name("more.conf")
+    more.write_text("[libvirt]\nhw_machine_type = x86_64=q35\n")
+    data = instance(
+        config_drive=True, image_properties={"hw_architecture": "x86_64"}
+    )
+    files = ("--config-file", nova_conf, "--config-file", more)
+    found = json.loads(run(*files, "plan", "-", "--json", data=data).stdout)
+    assert found["decision"]["bus"] == "sata"
+    assert found["location"].startswith(str(nova_conf.with_name("instances")))
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (b"[DEFAULT\nhunter2 = 1\n", "line 1"),
+        (b"[DEFAULT]\n= hunter2\n", "line 2"),
+        (b"hunter2 = 1\n", "line 1"),
+        (b"[]\nhunter2 = 1\n", "line 1"),
+        (b"[DEFAULT]\n\nhunter2\n", "line 3"),
+        (b"\xff\xfe[\0hunter2", ""),
+        (b"[DEFAULT]\npassword = \xe9hunter2\n", ""),
+        (b"\0hunter2", "line 1"),
+    ],
+)
+def test_a_nova_conf_that_cannot_be_read_is_not_quoted(
+    run: Run, nova_conf: Path, text: bytes, where: str
+) -> None:
+    nova_conf.write_bytes(text)
+    result = run("--config-file", nova_conf, "plan", SAMPLE)
+    assert result.exit_code == 2
+    assert str(nova_conf) in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert where in result.stderr
+    assert "hunter2" not in result.stderr
+
+
+def test_of_two_files_each_is_named_where_one_is_not_utf_8(
+    run: Run, nova_conf: Path
+) -> None:
+    other = nova_conf.with_name("other.conf")
+    other.write_bytes(b"[DEFAULT]\nx = \xe9hunter2\n")
+    files = ("--config-file", nova_conf, "--config-file", other)
+    result = run(*files, "plan", SAMPLE)
+    assert result.exit_code == 2
+    assert str(other) in result.stderr
+    assert "not UTF-8" in result.stderr
+    assert "hunter2" not in result.stderr
+
+
+def test_options_that_are_wrong_are_a_wrong_call(
+    run: Run, nova_conf: Path
+) -> None:
+    nova_conf.write_text("[libvirt]\nvirt_type = xen\n")
+    result = run("--config-file", nova_conf, "plan", SAMPLE)
+    assert result.exit_code == 2
+    assert "virt_type" in result.stderr
+
+
+def test_inspect_shows_the_tree_and_no_secret(run: Run, image: Path) -> None:
+    for option in ("--json", "--extract=new"):
+        told = run("inspect", image, option).stdout
+        assert secrets_in(told) == []
+    assert "config-2 (iso9660, " in told
+    assert "network_data.json" in told
+    assert "fa:16:3e:ed:9a:59" in told
+
+
+def test_inspect_shows_secrets_if_asked(run: Run, image: Path) -> None:
+    told = run("inspect", image, "--show-secrets").stdout
+    for secret in SECRETS[:4]:
+        assert secret in told
+
+
+def test_inspect_answers_in_json(run: Run, image: Path) -> None:
+    found = json.loads(run("inspect", image, "--json").stdout)
+    assert (found["label"], found["format"]) == ("config-2", "iso9660")
+    assert found["path"] == str(image)
+    files = iso9660.read(image.read_bytes()).files
+    assert {path: file["size"] for path, file in found["files"].items()} == {
+        path: len(content) for path, content in files.items()
+    }
+
+
+@pytest.mark.parametrize("json_", [b"NaN", b'{"a": Infinity}'])
+def test_inspect_answers_in_json_whatever_is_on_the_drive(
+    run: Run, tmp_path: Path, json_: bytes
+) -> None:
+    path = write_image(tmp_path / "x", {"openstack/latest/x.json": json_})
+    told = run("inspect", path, "--json").stdout
+    json.loads(told, parse_constant=pytest.fail)
+
+
+def test_inspect_extracts_to_a_new_directory(
+    run: Run, image: Path, tmp_path: Path
+) -> None:
+    assert run("inspect", image, "--extract", "new").exit_code == 0
+    files = iso9660.read(image.read_bytes()).files
+    for path, content in files.items():
+        extracted = tmp_path / "new" / path
+        assert extracted.read_bytes() == content
+        assert stat.S_IMODE(extracted.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+def test_inspect_extracts_to_no_directory_that_is_there(
+    run: Run, image: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    result = run("inspect", image, "--extract", "there")
+    assert result.exit_code == 1
+    assert "is there already; name a new one" in result.stderr
+    assert os.listdir(tmp_path / "there") == []
+
+
+@pytest.mark.parametrize("name", [b"..\0\0\0\0\0\0\0", b"../../../"])
+def test_a_hostile_drive_extracts_nowhere(
+    run: Run, tmp_path: Path, name: bytes
+) -> None:
+    path = write_image(tmp_path / "x", {"openstack/evil": b"x"})
+    path.write_bytes(path.read_bytes().replace(b"openstack", name))
+    before = sorted(tmp_path.parent.rglob("*"))
+    assert run("inspect", path, "--extract", "new").exit_code == 1
+    assert sorted(tmp_path.parent.rglob("*")) == before
+
+
+def test_inspect_refuses_a_drive_that_was_cut_short(
+    run: Run, image: Path
+) -> None:
+    image.write_bytes(image.read_bytes()[:-2048])
+    assert run("inspect", image).exit_code == 1
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[31m\x9b2J\r\u202e"
+
+
+def test_what_is_on_a_drive_cannot_steer_a_terminal(
+    run: Run, tmp_path: Path
+) -> None:
+    path = write_image(
+        tmp_path / "x",
+        {
+            "openstack/latest/user_data": HOSTILE.encode(),
+            "openstack/latest/meta_data.json": json.dumps(
+                {HOSTILE: HOSTILE, "b": "[red]not markup[/red]"}
+            ).encode(),
+            "openstack/latest/raw.json": f'{{"a": "\x7f{HOSTILE[5:7]}"}}'
+            .replace("\x07", "").encode(),
+            "openstack/latest/\u202e\x9b": b"x",
+        },
+    )  # fmt: skip
+    for option in ("--show-secrets", "--json", "--extract=new"):
+        told = run("inspect", path, option).stdout
+        assert not set(told) & set("\x1b\x07\x9b\r\u202e\x7f")
+    assert "[red]not markup[/red]" in told
+
+
+def test_what_is_told_on_a_real_terminal_is_safe_too(tmp_path: Path) -> None:
+    path = write_image(
+        tmp_path / "x", {"openstack/latest/user_data": HOSTILE.encode()}
+    )
+    main_side, terminal = pty.openpty()
+    subprocess.run(
+        command("inspect", "--show-secrets", path),
+        stdout=terminal,
+        check=True,
+        env=os.environ | {"TERM": "xterm"},
+    )
+    os.close(terminal)
+    told = os.read(main_side, 100_000).decode()
+    os.close(main_side)
+    assert "openstack" in told
+    for sequence in ("\x1b]0;", "\x9b", "\u202e", "\x07"):
+        assert sequence not in told
+
+
+def test_what_an_error_quotes_cannot_steer_a_terminal(run: Run) -> None:
+    data = json.dumps({HOSTILE: 1, "uuid": HOSTILE}).encode()
+    told = run("plan", "-", data=data).stderr
+    assert not set(told) & set(HOSTILE) - set("owned;0]31m[2J")
+
+
+def test_the_real_command_works(real: Real, tmp_path: Path) -> None:
+    done = real(
+        "build", "-", "-o", "drive", "--json", input=SAMPLE.read_text()
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["path"] == str(tmp_path / "drive")
+
+
+def test_verbose_logs_to_standard_error(real: Real, nova_conf: Path) -> None:
+    done = real("-v", "--config-file", nova_conf, "plan", SAMPLE, "--json")
+    assert json.loads(done.stdout)["required"] is True
+    assert secrets_in(done.stderr) == []
+
+
+def test_a_reader_that_goes_away_is_no_failure_to_report(
+    tmp_path: Path,
+) -> None:
+    path = write_image(
+        tmp_path / "x",
+        {f"openstack/latest/{n}.json": b"[1, 2]" for n in range(99)}
+        | {"openstack/latest/user_data": b"line\n" * 200_000},
+    )
+    for option in ("--json", "--extract=new"):
+        reading, writing = os.pipe()
+        with subprocess.Popen(
+            command("inspect", "--show-secrets", path, option),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        ) as process:
+            os.close(writing)
+            os.read(reading, 10)
+            os.close(reading)
+            _, told = process.communicate(timeout=30)
+        assert told == ""
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)], ids=["text", "json"])
+def test_a_full_standard_output_is_told(
+    real: Real, option: tuple[str]
+) -> None:
+    for verb in (("plan", SAMPLE), ("build", SAMPLE, "-o", "drive")):
+        with open("/dev/full", "wb") as full:
+            done = real(*verb, *option, stdout=full)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "Error: can't answer: No space left on device\n",
+        )
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_a_full_standard_output_is_told_of_the_options_too(
+    real: Real, option: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = real(option, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "told"),
+    [
+        (1, ("plan", SAMPLE), "standard output is closed"),
+        (1, ("plan", SAMPLE, "--json"), "standard output is closed"),
+        (0, ("plan", "-"), "standard input is closed"),
+        (2, ("plan", SAMPLE), None),
+    ],
+    ids=["stdout", "stdout-json", "stdin", "stderr"],
+)
+def test_a_closed_stream_makes_no_traceback(
+    real: Real, closed: int, arguments: tuple[Any, ...], told: str | None
+) -> None:
+    done = real(*arguments, preexec_fn=lambda: os.close(closed))
+    if told is None:
+        assert done.returncode in (0, 1)
+    else:
+        assert (done.returncode, done.stderr) == (1, f"Error: {told}\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_encoding_of_the_output_will_do(
+    real: Real, image: Path, encoding: str
+) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = real("inspect", image, env=environment, errors="replace")
+    assert done.returncode == 0
+    assert "meta_data.json" in done.stdout
+
+
+def test_an_endless_instance_is_refused_before_memory_runs_out(
+    real: Real,
+) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+
+    with open("/dev/zero", "rb") as zero:
+        done = real("plan", "-", preexec_fn=limit, stdin=zero)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: standard input is larger than ")
+
+
+def test_what_cannot_be_read_is_told() -> None:
+    def call() -> tuple[int, str]:
+        result = CliRunner().invoke(main, ["inspect", "/etc/shadow"])
+        return result.exit_code, result.output
+
+    code, told = as_nobody(call)
+    assert code == 2
+    assert "is not readable" in told
+
+
+def test_build_into_a_directory_without_rights_is_told() -> None:
+    def call() -> tuple[int, str]:
+        result = CliRunner().invoke(
+            main, ["build", "-", "-o", "/etc/drive"], instance()
+        )
+        return result.exit_code, result.output
+
+    code, told = as_nobody(call)
+    assert code == 1
+    assert "can't write /etc/drive: this user has no right to" in told
+
+
+DOMAIN = """<domain type='test'><name>mine</name><memory>8192</memory>
+<os><type arch='x86_64'>hvm</type></os></domain>"""
+
+
+def test_spawn_defines_builds_and_starts(
+    run: Run, nova_conf: Path, tmp_path: Path, instances: Path
+) -> None:
+    (tmp_path / "domain.xml").write_text(DOMAIN)
+    arguments = (
+        "--config-file", nova_conf, "spawn", SAMPLE, *TEST, "--domain",
+        tmp_path / "domain.xml",
+    )  # fmt: skip
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["domain"], found["built"]) == ("mine", True)
+    assert (instances / UUID / "disk.config").exists()
+    # The make-believe domain is gone with the connection; the drive isn't.
+    again = run(*arguments)
+    assert again.exit_code == 0
+    assert "the drive was there already: left alone" in again.stdout
+    rebuilt = run(*arguments, "--rebuild", "--json")
+    assert json.loads(rebuilt.stdout)["built"] is True
+    assert secrets_in(result.output + again.output) == []
+
+
+def test_spawn_refuses_an_instance_that_has_a_domain(
+    run: Run, nova_conf: Path, instances: Path
+) -> None:
+    data = instance(uuid=THEIRS, config_drive=True)
+    result = run("--config-file", nova_conf, "spawn", "-", *TEST, data=data)
+    assert result.exit_code == 1
+    assert f"instance {THEIRS} has a domain already" in result.stderr
+    assert os.listdir(instances) == ["locks"]
+
+
+def test_spawn_refuses_a_domain_of_another_instance(
+    run: Run, nova_conf: Path, tmp_path: Path, instances: Path
+) -> None:
+    (tmp_path / "domain.xml").write_text(
+        f"<domain type='test'><uuid>{THEIRS}</uuid></domain>"
+    )
+    result = run(
+        "--config-file", nova_conf, "spawn", SAMPLE, *TEST, "--domain",
+        tmp_path / "domain.xml",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert f"the domain's UUID is '{THEIRS}'" in result.stderr
+    assert os.listdir(instances) == []
+
+
+def test_destroy_removes_what_there_is(
+    run: Run, nova_conf: Path, instances: Path
+) -> None:
+    drive = instances / UUID / "disk.config"
+    drive.parent.mkdir()
+    drive.touch()
+    call = ("--config-file", nova_conf, "destroy", UUID.upper(), *TEST)
+    result = run(*call, "--json")
+    assert json.loads(result.stdout) == {"domain": False, "drive": True}
+    assert not drive.exists()
+    assert run(*call).stdout.count("there was none") == 2
+
+
+def test_spawn_without_a_drive_builds_none(
+    run: Run, nova_conf: Path, tmp_path: Path, instances: Path
+) -> None:
+    (tmp_path / "domain.xml").write_text(DOMAIN)
+    result = run(
+        "--config-file", nova_conf, "spawn", "-", *TEST, "--json", "--domain",
+        tmp_path / "domain.xml", data=instance(),
+    )  # fmt: skip
+    found = json.loads(result.stdout)
+    assert (found["built"], found["required"]) == (None, False)
+    assert os.listdir(instances) == ["locks"]

@@ -1,0 +1,129 @@
+"""Imports only point down, and a third-party library has one owner."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cfgdrive_virt
+
+from .samples import ROOT
+
+PACKAGE = ROOT / "cfgdrive_virt"
+
+#: From bottom to top; rooms on one floor don't know each other.
+FLOORS = (
+    {"exception"},
+    {"model"},
+    {"conf"},
+    {"metadata", "image", "store", "device", "policy"},
+    {"driver"},
+    {"adapters"},
+)
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+
+OWNERS = {
+    "pycdlib": {"image/iso9660.py"},
+    "lxml": {"device/disk.py", "device/domain.py"},
+    "libvirt": {"adapters/libvirt.py"},
+    "yaml": {"adapters/instance_file.py"},
+    "click": {"adapters/command_line.py"},
+    "rich": {"adapters/terminal.py"},
+    "oslo_concurrency": {"store/file.py"},
+    "oslo_config": {"conf.py", "driver.py", "adapters/inputs.py"},
+}
+
+#: What below the driver would make a drive depend on more than the request.
+IMPURE = {"random", "secrets", "datetime", "platform", "socket", "getpass"}
+PURE_TIME = {"gmtime", "strftime"}
+IMPURE_NAMES = {
+    "os": {"environ", "getenv", "urandom", "getpid", "environb"},
+    "uuid": {"uuid1", "uuid4", "getnode"},
+}
+
+MODULES = sorted(
+    str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")
+)
+
+
+def parsed(module: str) -> ast.Module:
+    return ast.parse((PACKAGE / module).read_text())
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield the dotted names of all that a module imports."""
+    for node in ast.walk(parsed(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def room(module: str) -> str:
+    """Return the room of a path or a dotted name below the package."""
+    name = Path(module).parts[0].split(".")[0]
+    return "driver" if name == "__init__" else name
+
+
+def rooms_used(module: str) -> set[str]:
+    prefix = "cfgdrive_virt."
+    return {
+        room(name.removeprefix(prefix))
+        for name in imports(module)
+        if name.startswith(prefix)
+    }
+
+
+def used(module: str, library: str) -> set[str]:
+    """Return the attributes of a library that a module names."""
+    return {
+        node.attr
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == library
+    } | {
+        name.partition(".")[2]
+        for name in imports(module)
+        if name.startswith(f"{library}.")
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_point_down(module: str) -> None:
+    here = room(module)
+    for there in rooms_used(module) - {here}:
+        assert FLOOR[there] < FLOOR[here], f"{here} imports {there}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_third_party_library_has_one_owner(module: str) -> None:
+    for name in imports(module):
+        library = name.partition(".")[0]
+        if library in sys.stdlib_module_names or library == "cfgdrive_virt":
+            continue
+        assert module in OWNERS.get(library, set()), f"{module}: {library}"
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if FLOOR.get(room(name), 9) < 4]
+)
+def test_below_the_driver_there_is_no_clock_chance_or_environment(
+    module: str,
+) -> None:
+    libraries = {name.partition(".")[0] for name in imports(module)}
+    assert not libraries & IMPURE
+    assert used(module, "time") <= PURE_TIME
+    for library, names in IMPURE_NAMES.items():
+        assert not used(module, library) & names
+
+
+def test_every_public_name_is_there() -> None:
+    for name in cfgdrive_virt.__all__:
+        assert getattr(cfgdrive_virt, name).__doc__

@@ -1,0 +1,370 @@
+"""Is a drive needed, of which format, on which device - and why?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cfgdrive_virt import Decision, Guest, policy
+from cfgdrive_virt.exception import UnsupportedCombination
+
+from .samples import request
+
+PC = Guest("x86_64", "pc")
+Q35 = Guest("x86_64", "pc-q35-9.0")
+ARM = Guest("aarch64", "virt")
+
+
+def decide(guest: Guest = PC, **arguments: Any) -> Decision:
+    given: dict[str, Any] = {
+        "image_properties": {},
+        "images_type": "default",
+        "config_drive_format": None,
+        "virt_type": "kvm",
+    }
+    return policy.decide(guest, **given | arguments)
+
+
+def refusal(guest: Guest = PC, **arguments: Any) -> str:
+    with pytest.raises(UnsupportedCombination) as caught:
+        decide(guest, **arguments)
+    return str(caught.value)
+
+
+ASKED = "the request asks for one"
+IMAGE = "image property img_config_drive=mandatory"
+FORCED = "force_config_drive is set"
+LAUNCHED = (
+    "force_config_drive is for new instances, and this one has been launched"
+    " before"
+)
+NOBODY = (
+    "neither the request, nor the image, nor force_config_drive asks for one"
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "image", "force", "launched", "required", "reason"),
+    [
+        (False, None, False, False, False, NOBODY),
+        (False, None, False, True, False, NOBODY),
+        (False, "optional", False, False, False, NOBODY),
+        (True, None, False, False, True, ASKED),
+        (True, None, False, True, True, ASKED),
+        (True, "optional", True, True, True, ASKED),
+        (True, "mandatory", True, False, True, ASKED),
+        (False, "mandatory", False, False, True, IMAGE),
+        (False, "mandatory", False, True, True, IMAGE),
+        (False, "mandatory", True, True, True, IMAGE),
+        (False, None, True, False, True, FORCED),
+        (False, "optional", True, False, True, FORCED),
+        (False, None, True, True, False, LAUNCHED),
+    ],
+)
+def test_who_gets_a_drive_and_why(
+    asked: bool,
+    image: str | None,
+    force: bool,
+    launched: bool,
+    required: bool,
+    reason: str,
+) -> None:
+    made = request(
+        config_drive=asked,
+        launched=launched,
+        image_properties={"img_config_drive": image} if image else {},
+    )
+    answer = policy.required(made, force_config_drive=force)
+    assert (bool(answer), answer.reason) == (required, reason)
+
+
+@pytest.mark.parametrize("wish", ["", "yes", "Mandatory", "\x1b[31m"])
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_image_wishes_what_glance_knows(wish: str, asked: bool) -> None:
+    made = request(
+        config_drive=asked, image_properties={"img_config_drive": wish}
+    )
+    with pytest.raises(UnsupportedCombination) as caught:
+        policy.required(made, force_config_drive=True)
+    assert str(caught.value) == (
+        "image property img_config_drive must be optional or mandatory,"
+        f" not {wish!a}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("properties", "machine_types", "guest"),
+    [
+        ({}, {}, Guest("x86_64")),
+        ({}, {"x86_64": "q35"}, Guest("x86_64", "q35")),
+        ({}, {"aarch64": "virt"}, Guest("x86_64")),
+        (
+            {"hw_architecture": "aarch64"},
+            {"aarch64": "virt", "x86_64": "q35"},
+            Guest("aarch64", "virt"),
+        ),
+        (
+            {"hw_machine_type": "pc"},
+            {"x86_64": "q35"},
+            Guest("x86_64", "pc"),
+        ),
+        (
+            {"architecture": "aarch64"},
+            {"aarch64": "virt", "x86_64": "q35"},
+            Guest("aarch64", "virt"),
+        ),
+        (
+            {"architecture": "aarch64", "hw_architecture": "s390x"},
+            {},
+            Guest("s390x"),
+        ),
+        (
+            {"architecture": "aarch64", "hw_architecture": ""},
+            {},
+            Guest("aarch64"),
+        ),
+        (
+            {"architecture": "arm64"},
+            {"aarch64": "virt"},
+            Guest("aarch64", "virt"),
+        ),
+    ],
+    ids=[
+        "nothing", "option", "other-option", "architecture", "image",
+        "fallback", "both", "empty", "alias",
+    ],
+)  # fmt: skip
+def test_an_image_outranks_the_options_on_the_machine(
+    properties: dict[str, str], machine_types: dict[str, str], guest: Guest
+) -> None:
+    assert guest == policy.guest(
+        request(image_properties=properties),
+        host_architecture="x86_64",
+        machine_types=machine_types,
+    )
+
+
+def guest_of(host: str = "x86_64", **properties: str) -> Guest:
+    return policy.guest(
+        request(image_properties=properties),
+        host_architecture=host,
+        machine_types={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("amd64", "x86_64"),
+        ("AMD64", "x86_64"),
+        ("X86_64", "x86_64"),
+        ("arm64", "aarch64"),
+        ("i386", "i686"),
+        ("i486", "i686"),
+        ("i586", "i686"),
+        ("i686", "i686"),
+        ("ppc64le", "ppc64le"),
+    ],
+)
+def test_an_architecture_has_the_name_that_libvirt_has_for_it(
+    alias: str, name: str
+) -> None:
+    assert guest_of(hw_architecture=alias) == Guest(name)
+    assert guest_of(architecture=alias) == Guest(name)
+    assert guest_of(host=alias) == Guest(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["pc-q35-9.0", "pc-i440fx-rhel7.6.0", "s390-ccw-virtio", "a" * 64]
+)
+def test_a_machine_type_may_be_any_that_libvirt_could_know(name: str) -> None:
+    assert guest_of(hw_machine_type=name) == Guest("x86_64", name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        " ", "pc q35", "pc\n", "pc\0", "pc\x1b[31m", "\ufffe", "é", "a" * 65,
+        "pc'/><disk", "\u202e", "pc=q35", "../pc", "１",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_a_machine_that_libvirt_cannot_have_is_refused(name: str) -> None:
+    for field in ("hw_machine_type", "hw_architecture"):
+        with pytest.raises(UnsupportedCombination) as caught:
+            guest_of(**{field: name})
+        assert str(caught.value) == (
+            f"image property {field}={name!a} is no name that libvirt knows"
+        )
+    with pytest.raises(UnsupportedCombination):
+        guest_of(architecture=name)
+
+
+@pytest.mark.parametrize(
+    ("guest", "bus", "target", "why"),
+    [
+        (PC, "ide", "hdd", "as ever for pc on x86_64"),
+        (
+            Guest("x86_64"),
+            "ide",
+            "hdd",
+            "as ever for the default machine on x86_64",
+        ),
+        (
+            Guest("i686", "pc-i440fx-9.0"),
+            "ide",
+            "hdd",
+            "as ever for pc-i440fx-9.0 on i686",
+        ),
+        (
+            Guest("x86_64", "q35"),
+            "sata",
+            "sdf",
+            "because q35 on x86_64 has no IDE",
+        ),
+        (Q35, "sata", "sdf", "because pc-q35-9.0 on x86_64 has no IDE"),
+        (ARM, "scsi", "sdf", "because aarch64 has no IDE"),
+        (
+            Guest("ppc64le", "pseries"),
+            "scsi",
+            "sdf",
+            "because ppc64le has no IDE",
+        ),
+        (
+            Guest("s390x"),
+            "scsi",
+            "sdf",
+            "because s390x has no IDE",
+        ),
+    ],
+    ids=lambda value: value.machine if isinstance(value, Guest) else "",
+)
+def test_the_machine_has_the_bus(
+    guest: Guest, bus: str, target: str, why: str
+) -> None:
+    assert decide(guest) == Decision(
+        format="iso9660",
+        device="cdrom",
+        bus=bus,
+        target=target,
+        readonly=True,
+        reason="a drive in a file, and iso9660 is the default: a cdrom; on"
+        f" {bus} {why}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("guest", "wish", "target"),
+    [
+        (PC, "ide", "hdd"),
+        (PC, "sata", "sdf"),
+        (PC, "scsi", "sdf"),
+        (PC, "usb", "sdf"),
+        (Q35, "sata", "sdf"),
+        (Q35, "usb", "sdf"),
+        (ARM, "usb", "sdf"),
+        (ARM, "scsi", "sdf"),
+    ],
+    ids=lambda value: value.machine if isinstance(value, Guest) else value,
+)
+def test_an_image_may_wish_for_a_bus(
+    guest: Guest, wish: str, target: str
+) -> None:
+    made = decide(guest, image_properties={"hw_cdrom_bus": wish})
+    assert (made.bus, made.target) == (wish, target)
+    assert made.reason.endswith(
+        f"on {wish} because image property hw_cdrom_bus={wish}"
+    )
+
+
+@pytest.mark.parametrize("wish", ["virtio", "", "IDE", "fdc", "\x1b[31m"])
+def test_a_bus_that_holds_no_cdrom_is_refused(wish: str) -> None:
+    assert refusal(image_properties={"hw_cdrom_bus": wish}) == (
+        f"image property hw_cdrom_bus={wish!a} can't hold a cdrom; ide, sata,"
+        " scsi, usb can"
+    )
+
+
+@pytest.mark.parametrize(
+    "guest", [Q35, ARM, Guest("s390x")], ids=lambda guest: guest.machine
+)
+def test_ide_on_a_machine_without_it_is_refused(guest: Guest) -> None:
+    assert refusal(guest, image_properties={"hw_cdrom_bus": "ide"}) == (
+        f"image property hw_cdrom_bus=ide, and {guest.machine} has no IDE"
+        " controller; use sata or scsi"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bus", "taken", "target"),
+    [
+        ("ide", set(), "hdd"),
+        ("ide", {"vda", "sda", "hda"}, "hdd"),
+        ("ide", {"hdd"}, "hdc"),
+        ("ide", {"hdb", "hdc", "hdd"}, "hda"),
+        ("sata", {"sdf", "sde"}, "sdd"),
+        ("scsi", {"sda", "hdf", ""}, "sdf"),
+        ("usb", {"sdf"}, "sde"),
+    ],
+)
+def test_the_last_name_that_is_free_is_taken(
+    bus: str, taken: set[str], target: str
+) -> None:
+    guest = Guest("x86_64", "pc", frozenset(taken))
+    made = decide(guest, image_properties={"hw_cdrom_bus": bus})
+    assert made.target == target
+
+
+def test_a_full_bus_is_refused_with_all_that_is_on_it() -> None:
+    taken = frozenset({"hda", "hdb", "hdc", "hdd"})
+    assert refusal(Guest("x86_64", "pc", taken)) == (
+        "no device name is free for the config drive on ide: hda, hdb, hdc,"
+        " hdd are taken; use another hw_cdrom_bus"
+    )
+
+
+def test_disk_prefix_takes_the_place_of_the_buss_own() -> None:
+    taken = frozenset({"hdd", "vdd"})
+    assert decide(disk_prefix="vd").target == "vdd"
+    assert decide(Guest("x86_64", "pc", taken), disk_prefix="vd").target == (
+        "vdc"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(None, "iso9660 is the default"), ("iso9660", "iso9660 is set")],
+)
+def test_it_is_told_who_chose_the_format(
+    given: str | None, words: str
+) -> None:
+    assert words in decide(config_drive_format=given).reason
+
+
+def test_a_format_that_cannot_be_built_is_refused() -> None:
+    assert refusal(config_drive_format="vfat") == (
+        "config drive format vfat: this release builds iso9660 only"
+    )
+
+
+@pytest.mark.parametrize("virt_type", ["kvm", "qemu"])
+@pytest.mark.parametrize("images_type", ["raw", "qcow2", "lvm", "default"])
+def test_qemu_gets_a_drive_in_a_file(virt_type: str, images_type: str) -> None:
+    made = decide(virt_type=virt_type, images_type=images_type)
+    assert made.reason.startswith("a drive in a file")
+
+
+@pytest.mark.parametrize("virt_type", ["lxc", "parallels"])
+def test_other_hypervisors_are_refused(virt_type: str) -> None:
+    assert refusal(virt_type=virt_type) == (
+        f"[libvirt] virt_type={virt_type} can't have a config drive; kvm and"
+        " qemu can"
+    )
+
+
+def test_drives_in_ceph_are_refused() -> None:
+    assert refusal(images_type="rbd") == (
+        "[libvirt] images_type=rbd: this release keeps config drives in files"
+        " only; use another images_type"
+    )
