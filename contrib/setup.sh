@@ -41,34 +41,25 @@ packages() {
 # venv NAME [REQUIREMENT ...]: make $cache/NAME, unless it is there as wanted.
 # It sees the system's packages: libvirt's binding is built for the system's
 # Python, and those of Ceph exist nowhere else.
-venv() { _venv --system-site-packages "$@"; }
-
-# The same without the system's packages, for what they would get in the way
-# of.
-venv_isolated() { _venv --symlinks "$@"; }
-
-_venv() {
-    local option=$1 directory=$cache/$2 wanted
-    shift 2
+venv() {
+    local directory=$cache/$1 wanted
+    shift
     set -- 'setuptools>=70' "$@"
-    wanted=$(/usr/bin/python3 --version; printf '%s\n' "$option" "$@")
+    wanted=$(/usr/bin/python3 --version; printf '%s\n' "$@")
     if [[ $wanted == "$(cat "$directory/.wanted" 2>/dev/null)" ]]; then
         return
     fi
     rm -rf "$directory"
     mkdir -p "$cache"
-    /usr/bin/python3 -m venv "$option" "$directory" ||
+    /usr/bin/python3 -m venv --system-site-packages "$directory" ||
         die "can't make a virtual environment in $directory"
     "$directory/bin/pip" install -qq --disable-pip-version-check "$@" ||
         die "pip can't install: $*"
     echo "$wanted" >"$directory/.wanted"
 }
 
-# this_checkout NAME [OPTION ...]: put this very checkout into $cache/NAME.
+# this_checkout NAME: put this very checkout, and what it needs, into it.
 this_checkout() {
-    local directory=$cache/$1
-    shift
-    "$directory/bin/pip" install -qq --disable-pip-version-check \
-        --no-build-isolation "$@" -e "$root" ||
-        die "pip can't install this checkout"
+    "$cache/$1/bin/pip" install -qq --disable-pip-version-check \
+        --no-build-isolation -e "$root" || die "pip can't install $root"
 }
