@@ -74,6 +74,8 @@ class _Group(click.Group):
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
+            # Python tries once more at its end, and complains by itself.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(f"Error: can't answer: {error.strerror}")
 
     def invoke(self, ctx: click.Context) -> Any:

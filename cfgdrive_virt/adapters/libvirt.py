@@ -165,9 +165,10 @@ class LibvirtService:
                 # Where libvirt refused to start it and it runs, somebody
                 # else has started it meanwhile: it and its drive are theirs.
                 refused = isinstance(error, DomainError)
-                if domain is not None and domain.isActive() and refused:
-                    raise DomainError("it runs, and is left alone")
                 if domain is not None:
+                    _refuse_foreign(domain, self._driver.location(uuid))
+                    if domain.isActive() and refused:
+                        raise DomainError("it runs, and is left alone")
                     _remove(domain)
         except DomainError as problem:
             left.append(f"the domain, with its drive ({problem})")

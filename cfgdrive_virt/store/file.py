@@ -62,10 +62,6 @@ class FileStore:
             with contextlib.suppress(FileExistsError):
                 locks.mkdir(mode=0o755)
                 self._give_to_owner(locks)
-            with contextlib.suppress(FileExistsError):
-                file = locks / f"{_LOCK_PREFIX}-{name}"
-                file.touch(mode=0o644, exist_ok=False)
-                self._give_to_owner(file)
             lock = lockutils.lock(
                 name,
                 lock_file_prefix=_LOCK_PREFIX,
@@ -75,6 +71,10 @@ class FileStore:
             )
             lock.__enter__()
         try:
+            # By name: to open and close a file gives up all of a process'
+            # POSIX locks on it, another thread's among them.
+            with _explained(f"can't lock in {locks}"):
+                self._give_to_owner(locks / f"{_LOCK_PREFIX}-{name}")
             yield
         finally:
             lock.__exit__(None, None, None)

@@ -7,6 +7,7 @@ import errno
 import os
 import random
 import stat
+import sys
 import tempfile
 import threading
 import time
@@ -788,6 +789,22 @@ def test_an_error_while_locked_frees_the_lock(store: FileStore) -> None:
         raise ConfigDriveError
     with store.locked(UUID):
         pass
+
+
+def test_a_lock_file_is_opened_by_the_lock_alone(tmp_path: Path) -> None:
+    # Whoever else in the process closes it gives up the lock (POSIX).
+    def opened() -> int:
+        seen = []
+        sys.addaudithook(
+            lambda event, arguments: (
+                seen.append(arguments[0]) if event == "open" else None
+            )
+        )
+        with FileStore(tmp_path).locked(UUID):
+            pass
+        return sum("cfgdrive-virt-drive" in str(path) for path in seen)
+
+    assert Child(opened).answer() == 1
 
 
 def test_locks_are_256_of_each_at_most_and_stay(
