@@ -41,25 +41,30 @@ packages() {
 # venv NAME [REQUIREMENT ...]: make $cache/NAME, unless it is there as wanted.
 # It sees the system's packages: libvirt's binding is built for the system's
 # Python, and those of Ceph exist nowhere else.
-venv() {
-    local directory=$cache/$1 wanted
-    shift
+venv() { make_venv "$1" --system-site-packages "${@:2}"; }
+
+# The same without the system's packages.
+isolated_venv() { make_venv "$1" --symlinks "${@:2}"; }
+
+make_venv() {
+    local directory=$cache/$1 option=$2 wanted
+    shift 2
     set -- 'setuptools>=70' "$@"
-    wanted=$(/usr/bin/python3 --version; printf '%s\n' "$@")
+    wanted=$(/usr/bin/python3 --version; printf '%s\n' "$option" "$@")
     if [[ $wanted == "$(cat "$directory/.wanted" 2>/dev/null)" ]]; then
         return
     fi
     rm -rf "$directory"
     mkdir -p "$cache"
-    /usr/bin/python3 -m venv --system-site-packages "$directory" ||
+    /usr/bin/python3 -m venv "$option" "$directory" ||
         die "can't make a virtual environment in $directory"
     "$directory/bin/pip" install -qq --disable-pip-version-check "$@" ||
         die "pip can't install: $*"
     echo "$wanted" >"$directory/.wanted"
 }
 
-# this_checkout NAME: put this very checkout, and what it needs, into it.
+# this_checkout NAME [OPTION ...]: put this very checkout into it.
 this_checkout() {
     "$cache/$1/bin/pip" install -qq --disable-pip-version-check \
-        --no-build-isolation -e "$root" || die "pip can't install $root"
+        --no-build-isolation "${@:2}" -e "$root" || die "pip can't install $root"
 }
