@@ -167,4 +167,4 @@ assert not [name for name in sys.modules if name.split(".")[0] == "nova"]
         text=True,
     )
 
-    assert "cfgdrive_virt.adapters.libvirt" in done.stdout.split()
+    assert "cfgdrive_virt.store.file" in done.stdout.split()
