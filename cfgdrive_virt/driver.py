@@ -305,11 +305,18 @@ def _static_vendor_data(settings: Settings) -> Any:
     lead = f"[api] vendordata_jsonfile_path={path}"
     try:
         with open(path, "rb") as file:
-            document = json.load(file)
+            data = file.read(settings.max_drive_size + 1)
     except OSError as error:
         raise InvalidConfiguration(
             f"{lead} can't be read: {error.strerror}"
         ) from error
+    if len(data) > settings.max_drive_size:
+        raise InvalidConfiguration(
+            f"{lead} is larger than [cfgdrive_virt] max_drive_size allows a"
+            f" drive, {settings.max_drive_size:,} bytes"
+        )
+    try:
+        document = json.loads(data)
     except (ValueError, RecursionError) as error:
         # Its words say where; the error itself holds all of the file.
         raise InvalidConfiguration(f"{lead} is no JSON: {error}") from None

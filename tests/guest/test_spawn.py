@@ -95,7 +95,7 @@ def a_request(**fields: object) -> ConfigDriveRequest:
             InjectedFile(path="/etc/empty", content=b""),
         ),
     }
-    return ConfigDriveRequest(**{**known, **fields})  # type: ignore[arg-type]
+    return ConfigDriveRequest(**{**known, **fields})
 
 
 def a_command(
@@ -134,7 +134,7 @@ def files_by_7z(
 def disks(domain: libvirt.virDomain) -> dict[str, ET.Element]:
     root = ET.fromstring(domain.XMLDesc())
     return {
-        disk.find("target").attrib["dev"]: disk  # type: ignore[union-attr]
+        disk.find("target").attrib["dev"]: disk
         for disk in root.iterfind("devices/disk")
     }
 
@@ -166,8 +166,8 @@ def test_the_guests_kernel_reads_every_file(
     domain = connection.lookupByUUIDString(request.uuid)
     disk = disks(domain)[target]
     assert disk.attrib["device"] == "cdrom"
-    assert disk.find("target").attrib["bus"] == bus  # type: ignore[union-attr]
-    assert disk.find("source").attrib["file"] == str(drive)  # type: ignore[union-attr]
+    assert disk.find("target").attrib["bus"] == bus
+    assert disk.find("source").attrib["file"] == str(drive)
     assert disk.find("readonly") is not None
     written = files_by_7z(drive, tmp_path / "extracted")
     assert "openstack/latest/meta_data.json" in written
@@ -306,7 +306,7 @@ def test_device_tags_carry_the_addresses_that_libvirt_gave(
     root = ET.fromstring(domain.XMLDesc())
 
     def pci(path: str) -> str:
-        slot = root.find(path).attrib  # type: ignore[union-attr]
+        slot = root.find(path).attrib
         numbers = (
             int(slot[name], 16)
             for name in ("domain", "bus", "slot", "function")
@@ -356,7 +356,7 @@ def test_libvirt_starts_a_domain_with_the_drive_on_every_bus(
     domain = connection.lookupByUUIDString(request.uuid)
     disk = disks(domain)[decision.target]
     assert domain.isActive()
-    assert disk.find("target").attrib["bus"] == decision.bus  # type: ignore[union-attr]
+    assert disk.find("target").attrib["bus"] == decision.bus
     # The target is one that needs no controller beyond the bus' first.
     controllers = [
         controller.attrib["index"]

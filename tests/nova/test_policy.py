@@ -29,9 +29,7 @@ NO_IDE = ("armv7l", "mips", "sparc64")
 
 
 def request(**fields: object) -> ConfigDriveRequest:
-    return ConfigDriveRequest(  # type: ignore[arg-type]
-        uuid=UUID, name="n", hostname="n", **fields
-    )
+    return ConfigDriveRequest(uuid=UUID, name="n", hostname="n", **fields)
 
 
 def novas_bus(properties: dict[str, str]) -> str:

@@ -224,7 +224,7 @@ def test_guest_is_the_only_option_without_a_name(
     driver: ConfigDriveDriver,
 ) -> None:
     with pytest.raises(TypeError):
-        driver.spawn(wanted(), None, DOMAIN)  # type: ignore[misc]
+        driver.spawn(wanted(), None, DOMAIN)
 
 
 def test_spawning_and_destroying_work_within_the_domains_lock(
@@ -256,8 +256,7 @@ def test_services_take_turns_at_a_domain(
                 file.write(b"%d\n" % number)
 
     children = [
-        Child(lambda number=number: work(number))  # type: ignore[misc]
-        for number in range(4)
+        Child(lambda number=number: work(number)) for number in range(4)
     ]
     assert [child.answer() for child in children] == [None] * 4
     lines = log.read_text().split()
@@ -402,8 +401,7 @@ def test_many_spawn_one_instance_and_one_of_them_builds(
             return list(pool.map(spawn, range(4 * number, 4 * number + 4)))
 
     children = [
-        Child(lambda number=number: in_threads(number))  # type: ignore[misc]
-        for number in range(8)
+        Child(lambda number=number: in_threads(number)) for number in range(8)
     ]
     built = [done for child in children for done in child.answer()]
     assert len(built) == 32
@@ -602,6 +600,16 @@ def test_vendor_data_that_cannot_be_read_is_told(
         assert str(caught.value) == (
             f"[api] vendordata_jsonfile_path={path} can't be read: {reason}"
         )
+
+
+def test_vendor_data_larger_than_a_drive_is_not_read_to_its_end(
+    make: Make,
+) -> None:
+    driver = vendor_driver(
+        make, Path("/dev/zero"), "[cfgdrive_virt]\nmax_drive_size = 1\n"
+    )
+    with pytest.raises(InvalidConfiguration, match="1,048,576 bytes"):
+        driver.build(wanted())
 
 
 def test_a_drive_too_large_names_the_biggest_files(make: Make) -> None:

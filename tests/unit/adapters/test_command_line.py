@@ -9,6 +9,7 @@ import resource
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -777,3 +778,26 @@ def test_spawn_without_a_drive_builds_none(
     found = json.loads(result.stdout)
     assert (found["built"], found["required"]) == (None, False)
     assert os.listdir(instances) == ["locks"]
+
+
+def caught(pid: int) -> int:
+    """Return the signals that a process catches, a bit each."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("SigCgt:\t")[2].split()[0], 16)
+
+
+@pytest.mark.parametrize(("before", "code"), [(":", 129), ("trap '' HUP", 0)])
+def test_a_hangup_ends_it_unless_it_is_ignored(before: str, code: int) -> None:
+    process = subprocess.Popen(
+        ["sh", "-c", f'{before}; exec "$@"', "-", *command("plan", "-")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    # SIGHUP is the last that it takes for itself.
+    wanted = signal.SIGHUP if code else signal.SIGTERM
+    while not caught(process.pid) & 1 << wanted - 1:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(SAMPLE.read_bytes())
+    assert process.returncode == code

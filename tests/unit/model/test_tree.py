@@ -46,7 +46,7 @@ def test_a_tree_cannot_be_changed() -> None:
     tree = MetadataTree(files)
     files["b"] = b""
     with pytest.raises(TypeError):
-        tree.files["c"] = b""  # type: ignore[index]
+        tree.files["c"] = b""
     assert dict(tree.files) == {"a": b"x"}
 
 

@@ -615,7 +615,7 @@ def test_whichever_step_ends_it_nothing_new_is_left(
         found = sorted(root.rglob("*"))
         name = failing(
             monkeypatch,
-            lambda store=store: store.write(UUID, NEW),  # type: ignore[misc]
+            lambda store=store: store.write(UUID, NEW),
             error,
             number=number,
             done=done,
@@ -758,8 +758,7 @@ def test_builders_of_one_instance_take_turns(
             list(pool.map(build, range(4 * number, 4 * number + 4)))
 
     children = [
-        Child(lambda number=number: in_threads(number))  # type: ignore[misc]
-        for number in range(8)
+        Child(lambda number=number: in_threads(number)) for number in range(8)
     ]
     assert [child.answer() for child in children] == [None] * 8
     lines = log.read_text().split()
