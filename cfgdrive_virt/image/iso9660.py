@@ -1,36 +1,41 @@
-"""A tree becomes an ISO9660 image with Rock Ridge and Joliet, and back.
+"""A tree becomes an ISO9660 image with Rock Ridge and Joliet.
 
 Linux reads names through Rock Ridge, Windows through Joliet; both hold them
 to the letter, so a tree whose names Joliet can't hold is refused.  (What a
 reader makes of Joliet is its own: 7z drops a trailing dot, libarchive
 composes accents.  A config drive's own names are plain.)  Content that
-several files share is stored once.  pycdlib's only owner.
+several files share is stored once.  pycdlib's only owner: images are read
+without it, as it takes time and memory without bound for hostile ones.
 """
 
 from __future__ import annotations
 
+import collections
 import io
 import re
 import struct
 import time
-from collections.abc import Iterator
 
 import pycdlib
 from pycdlib.pycdlibexception import PyCdlibException
 
 from cfgdrive_virt.exception import ImageError
-from cfgdrive_virt.model.drive import ISO9660, LABEL, DriveImage
+from cfgdrive_virt.image.iso9660_reader import (
+    DIRECTORIES,
+    MOST_SHARED,
+    SECTOR,
+    read,
+    recognizes,
+)
+from cfgdrive_virt.model.drive import ISO9660, LABEL, MARK, DriveImage
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
-_SECTOR = 2048
+__all__ = ["LAST_TIMESTAMP", "build", "read", "recognizes"]
+
 #: Joliet holds names of 64 UTF-16 units; pycdlib counts the bytes of UTF-8.
 _NAME_BYTES = 64
 _JOLIET_FORBIDDEN = re.compile(r"[\x00-\x1f*/:;?\\]")
-#: ECMA-119, 6.8.2.1: deeper directories would have to be moved elsewhere.
-_DIRECTORIES = 7
-#: More than all versions of both trees: so often a drive shares content.
-_MOST_SHARED = 32
 #: ECMA-119 counts years from 1900 in one byte.
 LAST_TIMESTAMP = 5_869_583_999  # 2155-12-31 23:59:59 UTC
 
@@ -53,8 +58,8 @@ def build(tree: MetadataTree, *, timestamp: int) -> DriveImage:
             rock_ridge="1.09",
             vol_ident=LABEL,
             sys_ident="LINUX",
-            pub_ident_str="CFGDRIVE_VIRT",
-            app_ident_str="CFGDRIVE_VIRT",
+            pub_ident_str=MARK.decode(),
+            app_ident_str=MARK.decode(),
         )
         _add_all(iso, tree)
         out = io.BytesIO()
@@ -67,48 +72,18 @@ def build(tree: MetadataTree, *, timestamp: int) -> DriveImage:
     return DriveImage(ISO9660, out.getvalue())
 
 
-def read(data: bytes) -> MetadataTree:
-    """Return the tree of an image, names as Rock Ridge or Joliet have them.
-
-    :raises ImageError: if it is no ISO9660 image, or a damaged one
-    """
-    # ECMA-119, 8.4.8: a volume says how many sectors it has.
-    size = 16 * _SECTOR + 80
-    sectors = int.from_bytes(data[size : size + 4], "little")
-    if len(data) < sectors * _SECTOR:
-        raise ImageError(
-            f"not a whole ISO9660 image: it has {len(data):,} of its"
-            f" {sectors * _SECTOR:,} bytes"
-        )
-    iso = pycdlib.PyCdlib()
-    try:
-        iso.open_fp(io.BytesIO(data))
-        files = dict(_read_files(iso, _MOST_SHARED * len(data)))
-    except Exception as error:
-        # pycdlib meets damage with errors of every kind.
-        raise ImageError(
-            f"not a whole ISO9660 image ({type(error).__name__}: {error})"
-        ) from error
-    return MetadataTree(files)
-
-
-def label(data: bytes) -> str:
-    """Return the volume's label, as blkid reports it."""
-    raw = data[16 * _SECTOR + 40 : 16 * _SECTOR + 72]
-    return raw.decode("ascii", "replace").rstrip()
-
-
 def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
     """Add directories and files; the layout is computed on writing."""
     iso_paths = {"": ""}
     taken: set[str] = set()
     stored: dict[bytes, str] = {}
+    shown: collections.Counter[bytes] = collections.Counter()
     for path, content in tree.files.items():
         parts = path.split("/")
-        if len(parts) > _DIRECTORIES + 1:
+        if len(parts) > DIRECTORIES + 1:
             raise ImageError(
                 f"{show(path)} lies below {len(parts) - 1} directories;"
-                f" ISO9660 allows {_DIRECTORIES}"
+                f" ISO9660 allows {DIRECTORIES}"
             )
         parent = ""
         for name in parts[:-1]:
@@ -122,7 +97,8 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
             parent = below
         _check_name(path, parts[-1])
         iso_path = _iso_path(iso_paths[parent], parts[-1], taken) + ".;1"
-        if content in stored:
+        # Once more now and then: readers bound what an image may show.
+        if shown[content] % MOST_SHARED:
             iso.add_hard_link(
                 iso_old_path=stored[content],
                 iso_new_path=iso_path,
@@ -140,6 +116,7 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
                 joliet_path=f"/{path}",
             )
             stored[content] = iso_path
+        shown[content] += 1
 
 
 def _check_name(path: str, name: str) -> None:
@@ -169,30 +146,6 @@ def _iso_path(parent: str, name: str, taken: set[str]) -> str:
     return path
 
 
-def _read_files(
-    iso: pycdlib.PyCdlib, most: int
-) -> Iterator[tuple[str, bytes]]:
-    """Yield path and content; what files share is held once.
-
-    :param most: bytes that all of them may have; an image can have the same
-        ones in any number of files
-    """
-    held: dict[bytes, bytes] = {}
-    keyword = "rr_path" if iso.has_rock_ridge() else "joliet_path"
-    if keyword == "joliet_path" and not iso.has_joliet():
-        keyword = "iso_path"
-    for directory, _, names in iso.walk(**{keyword: "/"}):
-        for name in names:
-            path = f"{directory.rstrip('/')}/{name}"
-            most -= iso.get_record(**{keyword: path}).get_data_length()
-            if most < 0:
-                raise ImageError("its files are too large for it")
-            out = io.BytesIO()
-            iso.get_file_from_iso_fp(out, **{keyword: path})
-            content = out.getvalue()
-            yield path.lstrip("/"), held.setdefault(content, content)
-
-
 def _set_dates(data: memoryview, timestamp: int) -> None:
     """Set every date of an image, wherever the standards put one.
 
@@ -202,7 +155,7 @@ def _set_dates(data: memoryview, timestamp: int) -> None:
     moment = time.gmtime(timestamp)
     short = struct.pack("6Bb", moment[0] - 1900, *moment[1:6], 0)
     long = time.strftime("%Y%m%d%H%M%S00", moment).encode() + b"\0"
-    for offset in range(16 * _SECTOR, len(data), _SECTOR):
+    for offset in range(16 * SECTOR, len(data), SECTOR):
         kind = data[offset]
         if kind == 255:
             break
@@ -217,14 +170,14 @@ def _set_dates(data: memoryview, timestamp: int) -> None:
 
 def _set_dates_below(data: memoryview, directory: int, short: bytes) -> None:
     extent, size = struct.unpack_from("<I4xI", data, directory + 2)
-    offset = extent * _SECTOR
+    offset = extent * SECTOR
     end = offset + size
     count = 0
     while offset < end:
         length = data[offset]
         if not length:
             # Records don't cross sectors: the rest of this one is empty.
-            offset += _SECTOR - offset % _SECTOR
+            offset += SECTOR - offset % SECTOR
             continue
         data[offset + 18 : offset + 25] = short
         name_length = data[offset + 32]
@@ -252,6 +205,6 @@ def _set_rock_ridge_dates(
             sector, start, size = struct.unpack_from(
                 "<I4xI4xI", data, offset + 4
             )
-            there = sector * _SECTOR + start
+            there = sector * SECTOR + start
             _set_rock_ridge_dates(data, there, there + size, short)
         offset += length

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Requirement:
-    """Whether an instance gets a drive; true or false like its answer."""
+    """Whether something is required; true or false like its answer."""
 
     required: bool
     reason: str
@@ -39,7 +39,10 @@ class Guest:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
-    """How a drive is made and attached, and why."""
+    """How a drive is made and attached, and why.
+
+    :param warnings: what an operator should know of it
+    """
 
     format: str
     device: Literal["cdrom", "disk"]
@@ -47,3 +50,4 @@ class Decision:
     target: str
     readonly: bool
     reason: str
+    warnings: tuple[str, ...] = ()

@@ -5,11 +5,27 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from cfgdrive_virt.model.tree import MetadataTree
+
 #: Readers look a drive up by this label, in lower case.
 LABEL = "config-2"
 
 ISO9660 = "iso9660"
 VFAT = "vfat"
+
+#: Images that were built here bear a mark: in the volume descriptor's
+#: application identifier (ECMA-119, 8.4.22), in the unused boot code of VFAT.
+MARK = b"CFGDRIVE_VIRT"
+MARK_OFFSETS = {ISO9660: 16 * 2048 + 574, VFAT: 62}
+#: Bytes from an image's start that tell whether it bears the mark.
+HEAD_SIZE = 17 * 2048
+
+
+def bears_mark(head: bytes) -> bool:
+    """Tell whether an image was built here, from its first HEAD_SIZE bytes."""
+    # Where ISO9660 has it, VFAT may have what a tenant wrote.
+    image_format = VFAT if head[510:512] == b"\x55\xaa" else ISO9660
+    return head.startswith(MARK, MARK_OFFSETS[image_format])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,6 +34,19 @@ class DriveImage:
 
     format: str
     data: bytes = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Contents:
+    """What an image holds, as read back from its bytes.
+
+    :param ours: whether it bears the mark of images that were built here
+    """
+
+    format: str
+    label: str
+    ours: bool
+    tree: MetadataTree
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,5 +59,79 @@ class FileLocation:
     uuid: str
     path: Path
 
+    @property
+    def source(self) -> str:
+        """Return what libvirt's ``<source>`` calls it."""
+        return str(self.path)
+
     def __str__(self) -> str:
         return str(self.path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RbdLocation:
+    """A drive in a volume (RBD's word: image) of a Ceph pool.
+
+    :param uuid: the instance's
+    """
+
+    uuid: str
+    pool: str
+    name: str
+
+    @property
+    def source(self) -> str:
+        """Return what libvirt's ``<source>`` calls it."""
+        return f"{self.pool}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"rbd:{self.source}"
+
+
+Location = FileLocation | RbdLocation
+
+
+def is_drive(source: str) -> bool:
+    """Tell whether a domain's disk is a config drive, by nova's names."""
+    name = source.rpartition("/")[2]
+    return name == "disk.config" or name.endswith("_disk.config")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Monitor:
+    """A Ceph monitor's address; an IPv6 one without brackets."""
+
+    host: str
+    port: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredDrive:
+    """A drive, or what a writer that was killed left of one, in a store.
+
+    :param size: in bytes
+    :param modified: in seconds since 1970; of a volume, when it was made
+    :param ours: whether it bears our mark
+    :param users: who holds it open, in words
+    """
+
+    location: Location
+    size: int
+    modified: float
+    ours: bool
+    users: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CephAccess:
+    """How QEMU gets at a Ceph cluster.
+
+    :param monitors: at least one
+    :param user: the client's name without ``client.``; None for a cluster
+        that asks for no key
+    :param secret_uuid: of the libvirt secret that holds the user's key
+    """
+
+    monitors: tuple[Monitor, ...]
+    user: str | None = None
+    secret_uuid: str | None = None

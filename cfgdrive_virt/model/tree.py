@@ -38,8 +38,11 @@ class MetadataTree:
                     f"{show(path)} can't be a path on a drive: it must be"
                     " Unicode, without lone surrogates"
                 ) from error
-            for end in range(1, len(parts)):
-                directories.add("/".join(parts[:end]))
+            above = path.rpartition("/")[0]
+            # One that is known has its own known: deep trees stay cheap.
+            while above and above not in directories:
+                directories.add(above)
+                above = above.rpartition("/")[0]
         for path in sorted(directories & set(self.files)):
             raise ImageError(f"{show(path)} is both a file and a directory")
         ordered = {path: self.files[path] for path in sorted(self.files)}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import stat
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,13 @@ PACKAGES = {
     "7z": "p7zip-full",
     "blkid": "util-linux",
     "bsdtar": "libarchive-tools",
+    "fsck.fat": "dosfstools",
     "isoinfo": "genisoimage",
+    "mkfs.vfat": "dosfstools",
     "xorriso": "xorriso",
-}
+} | dict.fromkeys(
+    ("mcopy", "mdel", "minfo", "mlabel", "mmd", "mrd", "mren"), "mtools"
+)
 
 #: The only charsets of isoinfo are of one byte; it has no UTF-8.
 _ISOINFO_CHARSET = "iso8859-1"
@@ -93,6 +98,13 @@ def seven_zip(image: Path) -> Files:
     """Read as 7z does, which prefers Joliet."""
     with _directory() as into:
         run("7z", "x", "-y", "-bd", "-spd", f"-o{into}", "--", _name(image))
+        return dict(_files_below(into))
+
+
+def mtools(image: Path) -> Files:
+    """Read VFAT as mtools does, which has no characters of two units."""
+    with _directory() as into:
+        run("mcopy", "-s", "-n", "-i", _name(image), "::", into)
         return dict(_files_below(into))
 
 
@@ -168,6 +180,83 @@ def volume_label(image: Path, *extension: str) -> str:
     told = run("isoinfo", *extension, "-d", "-i", _name(image)).decode()
     _, _, rest = told.partition("Volume id: ")
     return rest.partition("\n")[0]
+
+
+def fsck_fat(image: Path) -> list[str]:
+    """Return what fsck.fat has to say, but for its name and its sum."""
+    told = run("fsck.fat", "-n", _name(image)).decode().splitlines()
+    return told[1:-1]
+
+
+def fat_layout(image: Path) -> tuple[int, int, int]:
+    """Return bits of a FAT's entry, bytes of a cluster, and clusters."""
+    told = run("fsck.fat", "-n", "-v", _name(image)).decode()
+    patterns = (
+        r"2 FATs, (\d+) bit entries",
+        r"(\d+) bytes per cluster",
+        r"(\d+) data clusters",
+    )
+    width, cluster, clusters = (
+        int(re.findall(pattern, told)[0]) for pattern in patterns
+    )
+    return width, cluster, clusters
+
+
+def mlabel(image: Path) -> bytes:
+    """Return the label that mtools finds in a VFAT's root directory."""
+    told = run("mlabel", "-s", "-i", _name(image), "::")
+    return told.removeprefix(b" Volume label is ").removesuffix(b"\n")
+
+
+def minfo(image: Path) -> dict[str, str]:
+    """Return what mtools finds in a VFAT's boot sector, by name."""
+    told = run("minfo", "-i", _name(image), "::").decode()
+    lines = (re.split(r"[:=] *", line) for line in told.splitlines())
+    return {line[0]: line[1].strip('"') for line in lines if len(line) == 2}
+
+
+def mtools_dates(image: Path) -> set[float]:
+    """Return when all that is in a VFAT was written, as mtools has it."""
+    with _directory() as into:
+        run("mcopy", "-s", "-n", "-m", "-i", _name(image), "::", into)
+        return {path.stat().st_mtime for path in Path(into).rglob("*")}
+
+
+def seven_zip_dates(image: Path) -> dict[str, set[str]]:
+    """Return all dates of a VFAT, as 7z has them: of what kind, which."""
+    told = run("7z", "l", "-slt", "--", _name(image)).decode()
+    found: dict[str, set[str]] = {}
+    for line in told.splitlines():
+        key, _, value = line.partition(" = ")
+        if key in ("Modified", "Created", "Accessed"):
+            found.setdefault(key, set()).add(value)
+    return found
+
+
+def mkfs_vfat(image: Path, size: int, files: Mapping[str, bytes]) -> None:
+    """Make the VFAT that nova makes; its files are copied by mtools.
+
+    :param size: in bytes; nova's is 64 MiB
+    """
+    with image.open("wb") as out:
+        out.truncate(size)
+    run("mkfs.vfat", "-n", "config-2", _name(image))
+    with _directory() as directory:
+        for path, content in files.items():
+            place = Path(directory, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        tops = sorted(str(path) for path in Path(directory).iterdir())
+        if tops:
+            run("mcopy", "-s", "-i", _name(image), *tops, "::")
+
+
+def mcopy_to(image: Path, path: str, content: bytes) -> None:
+    """Add a file to a VFAT, or write it anew, with mtools."""
+    with _directory() as directory:
+        source = Path(directory, "source")
+        source.write_bytes(content)
+        run("mcopy", "-o", "-i", _name(image), str(source), f"::{path}")
 
 
 def _isoinfo(

@@ -80,6 +80,60 @@ def survives_libarchive(name: str) -> bool:
     return unicodedata.is_normalized("NFC", name)
 
 
+#: What a name on VFAT may not hold, begin or end with: fatgen103, "Name
+#: Limits and Character Sets"; and what is a device to Windows.
+VFAT_FORBIDDEN = re.compile(
+    r'[\x00-\x1f"*/:<>?\\|\uffff]|^ |[. ]$'
+    r"|^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\.|$)",
+    re.IGNORECASE,
+)
+#: A VFAT's name has 255 units of UTF-16; what tools extract lands in a file
+#: system whose names have as many bytes.
+VFAT_NAME_BYTES = 255
+VFAT_PATH_UNITS = 256
+
+
+def fits_vfat(name: str) -> bool:
+    """Tell whether a name is within the documented limits of VFAT."""
+    return 0 < len(
+        name.encode()
+    ) <= VFAT_NAME_BYTES and not VFAT_FORBIDDEN.search(name)
+
+
+def survives_mtools(name: str) -> bool:
+    """Tell whether mtools keeps a name: it has 16 bits for a character."""
+    return max(name) <= "\uffff"
+
+
+def fit_together(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the files that VFAT can hold beside each other."""
+    kept: dict[str, bytes] = {}
+    known: dict[str, str] = {}
+    for path, content in files.items():
+        parts = path.split("/")
+        ends = ["/".join(parts[: end + 1]) for end in range(len(parts))]
+        keys = [(end, key) for end in ends for key in _cases(end)]
+        if len(path.encode("utf-16-le")) // 2 <= VFAT_PATH_UNITS and all(
+            known.get(key, end) == end for end, key in keys
+        ):
+            known |= {key: end for end, key in keys}
+            kept[path] = content
+    return kept
+
+
+def _cases(text: str) -> set[str]:
+    """Return all that a text may become where case doesn't count."""
+    single = "".join(
+        made if len(made := character.lower()) == 1 else made[0]
+        for character in text
+    )
+    return {
+        change(start)
+        for start in (text, single)
+        for change in (str.upper, str.lower, str.casefold)
+    } | {text.upper().casefold(), single.upper().casefold()}
+
+
 def texts(least: int = 0, most: int = 40) -> st.SearchStrategy[str]:
     """Make Unicode text, now and then the worst that we could think of."""
     return st.text(_unicode, min_size=least, max_size=most) | st.sampled_from(
@@ -93,6 +147,10 @@ words = texts(1).map(lambda text: re.sub(r"[\r\n\0]", "_", text))
 names = st.sampled_from(_ODD_NAMES) | (
     st.text(_unicode, min_size=1, max_size=NAME_BYTES).map(fitted).filter(fits)
 )
+vfat_names = st.sampled_from(
+    [name for name in _ODD_NAMES if fits_vfat(name)]
+    + ["x" * 255, "é" * 127, "A.TXT", "a b", "A B.T", "+", "[a]", "x" * 13]
+) | st.text(_unicode, min_size=1, max_size=VFAT_NAME_BYTES).filter(fits_vfat)
 contents = st.sampled_from(
     (b"", b"\0", b"same", bytes(2048), b"x" * 2049)
 ) | st.binary(max_size=3000)
@@ -122,6 +180,26 @@ def trees(
             lambda made: dict(zip(*made, strict=False))
         ),
     ).map(_without_files_below_files)
+
+
+def vfat_trees(
+    names: st.SearchStrategy[str] = vfat_names,
+) -> st.SearchStrategy[dict[str, bytes]]:
+    """Make files by path, all of which VFAT can hold."""
+    paths = st.lists(names, min_size=1, max_size=12).map("/".join)
+    # Names of one directory meet each other more often than by chance.
+    crowd = st.lists(names, min_size=5, max_size=25)
+    return (
+        st.dictionaries(paths, contents, min_size=1, max_size=8)
+        | st.builds(
+            lambda above, below, content: {
+                above + name: content for name in below
+            },
+            st.sampled_from(["", "d/", "Long name/"]),
+            crowd,
+            contents,
+        )
+    ).map(lambda made: fit_together(_without_files_below_files(made)))
 
 
 json_values = st.recursive(

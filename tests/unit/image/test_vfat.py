@@ -1,0 +1,829 @@
+"""What VFAT can't hold; and images that are damaged, or made to do damage.
+
+What becomes of whole ones is for other people's readers: tests/readers.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from cfgdrive_virt import image as images
+from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.image import vfat
+from cfgdrive_virt.model.tree import MetadataTree
+
+SECTOR = 512
+FILES = {
+    "openstack/latest/meta_data.json": b'{"uuid": 1}',
+    "openstack/latest/user_data": b"x" * 1500,
+    "openstack/content/0000": b"0" * 512,
+    "empty": b"",
+    "z": b"y" * 1100,
+}
+
+
+def built(files: Mapping[str, bytes] | None = None) -> bytes:
+    tree = MetadataTree(FILES if files is None else files)
+    return vfat.build(tree, timestamp=0, serial=0).data
+
+
+class Disk:
+    """A FAT that can be changed anywhere."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = bytearray(data)
+
+    def number(self, offset: int, size: int = 2) -> int:
+        return int.from_bytes(self.data[offset : offset + size], "little")
+
+    def set(self, offset: int, value: int, size: int = 2) -> None:
+        self.data[offset : offset + size] = value.to_bytes(size, "little")
+
+    @property
+    def fat(self) -> int:
+        return self.number(22) * SECTOR
+
+    @property
+    def root(self) -> int:
+        return SECTOR + 2 * self.fat
+
+    @property
+    def first(self) -> int:
+        return self.root + self.number(17) * 32
+
+    def clusters(self) -> int:
+        total = self.number(19) or self.number(32, 4)
+        return (total * SECTOR - self.first) // SECTOR
+
+    def link(self, cluster: int, value: int, copies: int = 2) -> None:
+        """Say what follows a cluster of 12 bits, in both FATs or the first."""
+        for copy in range(copies):
+            at = SECTOR + copy * self.fat + cluster * 3 // 2
+            old = self.number(at)
+            shift = cluster % 2 * 4
+            self.set(at, old & ~(0xFFF << shift) | value << shift)
+
+    def offset(self, cluster: int) -> int:
+        return self.first + (cluster - 2) * SECTOR
+
+    def entry(self, short: bytes) -> int:
+        """Return where the one entry with a short name is."""
+        at = self.data.find(short.ljust(11), self.root)
+        assert at >= 0
+        assert at % 32 == 0
+        return at
+
+    def cluster(self, short: bytes) -> int:
+        return self.number(self.entry(short) + 26)
+
+    def rename(self, short: bytes, name: str) -> None:
+        """Change a file's long name, which is of 13 units at most."""
+        text = name.encode("utf-16-le", "surrogatepass")
+        text = (text + b"\0\0").ljust(26, b"\xff")[:26]
+        at = self.entry(short) - 32
+        assert self.data[at] == 0x41
+        self.data[at + 1 : at + 11] = text[:10]
+        self.data[at + 14 : at + 26] = text[10:22]
+        self.data[at + 28 : at + 32] = text[22:]
+
+    def read(self) -> dict[str, bytes]:
+        return dict(vfat.read(bytes(self.data)).tree.files)
+
+    def refused(self) -> str:
+        with pytest.raises(ImageError) as caught:
+            self.read()
+        return str(caught.value)
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk(built())
+
+
+def without(*paths: str) -> dict[str, bytes]:
+    return {path: FILES[path] for path in FILES if path not in paths}
+
+
+# What VFAT can't hold.
+
+
+def refusal(files: Mapping[str, bytes]) -> str:
+    with pytest.raises(ImageError) as caught:
+        built(files)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("character", '"*:<>?\\|\x01\n\x1f\uffff')
+def test_a_character_that_no_name_has_is_refused(character: str) -> None:
+    told = refusal({f"d/a{character}b": b""})
+
+    assert told == (
+        f"{f'a{character}b'!a} in 'd' can't be a name on VFAT: it must be"
+        f" without {character!a}; choose another one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("a.", "it must not end with a dot or a space"),
+        ("...", "it must not end with a dot or a space"),
+        ("a ", "it must not end with a dot or a space"),
+        (" ", "it must not end with a dot or a space"),
+        (" a", "it must not begin with a space"),
+        ("x" * 256, "it must have at most 255 UTF-16 units"),
+        ("😀" * 128, "it must have at most 255 UTF-16 units"),
+    ],
+)
+def test_a_name_that_is_not_kept_to_the_letter_is_refused(
+    name: str, rule: str
+) -> None:
+    told = refusal({name: b""})
+
+    assert f"in the root can't be a name on VFAT: {rule}" in told
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "con", "PRN", "Aux", "nul", "NUL.txt", "nul.tar.gz", "com1", "LPT9.x",
+        "COM0", "com¹", "CONIN$", "conout$", "nul .txt",
+    ],
+)  # fmt: skip
+def test_a_name_that_windows_takes_for_a_device_is_refused(name: str) -> None:
+    assert "it must not be a device's on Windows" in refusal({name: b""})
+
+
+@pytest.mark.parametrize(
+    "name", ["con1", "console", "nulls", "aux_", "com", "com10", "x.con", "$"]
+)
+def test_a_name_that_only_resembles_a_device_is_kept(name: str) -> None:
+    assert Disk(built({name: b"1"})).read() == {name: b"1"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a", "A"),
+        ("user_data", "User_Data"),
+        ("é", "É"),
+        ("ß", "ẞ"),
+        ("ß", "SS"),
+        ("straße", "STRASSE"),
+        ("ı", "I"),
+        ("ı", "i"),
+        ("İ", "i"),
+        ("σ", "ς"),
+        ("ſ", "S"),
+        ("\u212a", "k"),
+        ("Å", "å"),
+        ("ǆ", "ǅ"),
+        ("ﬁ", "FI"),
+        ("𐐀", "𐐨"),
+        ("µ", "μ"),
+    ],
+)
+def test_two_names_that_differ_in_case_only_are_refused(
+    one: str, other: str
+) -> None:
+    first, second = sorted((one, other))
+
+    assert refusal({f"d/{one}": b"1", f"d/{other}": b"2"}) == (
+        f"{first!a} and {second!a} in 'd' are the same name on VFAT,"
+        " which doesn't tell upper from lower case; rename one"
+    )
+    assert "are the same name" in refusal({f"{one}/a": b"", f"{other}/b": b""})
+    assert built({f"a/{one}": b"", f"b/{other}": b""})
+
+
+def test_a_path_is_as_long_as_windows_can_open() -> None:
+    assert built({"d/" * 127 + "ab": b""})
+
+    told = refusal({"d/" * 127 + "abc": b""})
+    assert "can't be a path on VFAT: it has 257 of at most 256" in told
+
+
+def test_more_names_than_entries_are_refused() -> None:
+    told = refusal({f"d/{number}": b"" for number in range(65_537)})
+
+    assert told.startswith("'d' has 65,537 names; VFAT has 65,536 entries")
+
+
+def test_names_beyond_a_directory_are_refused() -> None:
+    names = {f"d/{number:014}": b"" for number in range(21_846)}
+    told = refusal(names)
+
+    assert told.startswith("'d' takes 65,540 entries; VFAT has 65,536 there")
+
+
+def test_names_beyond_the_largest_root_are_refused() -> None:
+    told = refusal({f"{number:014}": b"" for number in range(21_840)})
+
+    assert told.startswith("the root takes 65,521 entries; VFAT has 65,520")
+
+
+def test_the_largest_root_is_read_back() -> None:
+    files = {f"{number:014}": b"" for number in range(21_839)}
+    data = built(files)
+
+    assert Disk(data).number(17) == 65_520
+    assert Disk(data).read() == files
+
+
+def test_what_is_too_large_is_refused_with_the_largest_files() -> None:
+    # Pages of zeroes that nobody touches.
+    files = {"small": b"", "a/large": bytes(2 << 30), "b": b"x" * 1000}
+    told = refusal(files)
+
+    assert told.startswith("2,147,484,")
+    assert "bytes are too much for VFAT" in told
+    assert "'a/large' (2,147,483,648), 'b' (1,000)" in told
+
+
+# Short names.
+
+
+def short_names(data: bytes) -> Iterator[bytes]:
+    disk = Disk(data)
+    for at in range(disk.root, disk.first, 32):
+        if disk.data[at] and disk.data[at + 11] & 8 == 0:
+            yield bytes(disk.data[at : at + 11])
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("latest", b"LATEST     "),
+        ("0000", b"0000       "),
+        ("1.0", b"1       0  "),
+        ("meta_data.json", b"META_D~1JSO"),
+        ("user_data", b"USER_D~1   "),
+        ("2012-08-10", b"2012-0~1   "),
+        ("a.b.c", b"AB~1    C  "),
+        (".profile", b"PROFIL~1   "),
+        ("..a", b"A~1        "),
+        ("a b", b"AB~1       "),
+        ("a+b", b"A_B~1      "),
+        ("é", b"_~1        "),
+        ("ﬁ", b"FI~1       "),
+        ("x.text", b"X~1     TEX"),
+    ],
+)
+def test_a_short_name_is_what_linux_would_choose(
+    name: str, short: bytes
+) -> None:
+    assert list(short_names(built({name: b""}))) == [short]
+
+
+@pytest.mark.parametrize("name", ["0000", "1.0", "A.TXT", "A~1", "-RF"])
+def test_a_short_name_in_upper_case_has_no_long_one(name: str) -> None:
+    disk = Disk(built({name: b"1"}))
+
+    assert disk.data[disk.root + 32 + 11] == 0x20
+    assert disk.read() == {name: b"1"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param([f"long-name-{n}" for n in range(5000)], id="alike"),
+        pytest.param([f"{n:05}-name" for n in range(5000)], id="begin-alike"),
+        pytest.param([f"name.{n:05}" for n in range(5000)], id="endings"),
+        pytest.param(
+            ["long name"]
+            + [f"longna~{n}" for n in range(1, 10)]
+            + [f"LONGN~{n}" for n in range(10, 60)],
+            id="aliases-taken",
+        ),
+        pytest.param([chr(0x4E00 + n) for n in range(3000)], id="no-latin"),
+    ],
+)
+def test_short_names_are_unique_and_no_other_file_s_name(
+    names: list[str],
+) -> None:
+    data = built(dict.fromkeys(names, b""))
+    found = list(short_names(data))
+    own = {name.upper() for name in names}
+    aliases = [
+        short
+        for short in found
+        if (short[:8].rstrip() + b"." + short[8:].rstrip())
+        .decode()
+        .rstrip(".")
+        not in own
+    ]
+
+    assert len(found) == len(set(found)) == len(names)
+    assert all(b"~" in short for short in aliases)
+    assert set(Disk(data).read()) == set(names)
+
+
+# What a boot sector says.
+
+
+def test_a_bios_that_starts_it_is_sent_on() -> None:
+    data = built()
+
+    assert (data[0], data[2]) == (0xEB, 0x90)
+    # INT 18h
+    assert data[2 + data[1] :][:2] == b"\xcd\x18"
+    assert data[62:75] == b"CFGDRIVE_VIRT"
+
+
+def test_an_image_of_ours_is_known_as_ours() -> None:
+    data = built()
+    found = images.read(data)
+
+    assert (found.format, found.label, found.ours) == (
+        "vfat",
+        "config-2",
+        True,
+    )
+    assert not images.read(data.replace(b"CFGDRIVE", b"CFGDRIVF")).ours
+
+
+def test_content_that_imitates_iso9660_makes_no_iso9660_of_it() -> None:
+    # Wherever it lies, an image's sector of 2 KiB has it at its beginning.
+    content = b"\x01CD001\x01".ljust(SECTOR, b"\0") * 200
+    data = built({"a": content})
+
+    assert data[16 * 2048 :].startswith(b"\x01CD001")
+    assert dict(images.read(data).tree.files) == {"a": content}
+
+
+def test_an_image_is_read_as_it_was_built(disk: Disk) -> None:
+    assert disk.read() == FILES
+
+
+# What is no FAT12 or FAT16.
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(bytes(100_000), id="zeroes"),
+        pytest.param(b"\xff" * 100_000, id="ones"),
+        pytest.param(b"PK\3\4" * 50_000, id="zip"),
+        pytest.param(bytes(510) + b"\x55\xaa", id="boot-record"),
+        pytest.param(built()[:511], id="half-a-sector"),
+        pytest.param(
+            built()[:16] + bytes(494) + b"\x55\xaa", id="no-fats-as-in-ntfs"
+        ),
+    ],
+)
+def test_garbage_is_no_image(data: bytes) -> None:
+    assert not vfat.recognizes(data)
+    with pytest.raises(ImageError, match="not a VFAT image"):
+        vfat.read(data)
+
+
+def test_fat32_is_told_apart(disk: Disk) -> None:
+    disk.set(22, 0)
+    disk.set(17, 0)
+
+    assert vfat.recognizes(bytes(disk.data))
+    assert disk.refused() == (
+        "not a VFAT image that is read here: it looks like FAT32, and only"
+        " FAT12 and FAT16 are"
+    )
+
+
+def test_a_truncated_image_is_told_how_much_is_missing(disk: Disk) -> None:
+    size = len(disk.data)
+    for missing in (1, SECTOR, size - SECTOR):
+        short = Disk(disk.data[: size - missing])
+        assert short.refused() == (
+            f"not a whole VFAT image: it has {size - missing:,} of its"
+            f" {size:,} bytes"
+        )
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "value", "told"),
+    [
+        pytest.param(13, 1, 0, "a cluster of 0 bytes", id="no-cluster"),
+        pytest.param(13, 1, 3, "a cluster of 1,536 bytes", id="odd-cluster"),
+        pytest.param(11, 2, 4096, "not a whole", id="sectors-too-large"),
+        pytest.param(14, 2, 0, "0 boot sectors", id="no-boot-sector"),
+        pytest.param(14, 2, 9999, "nothing fits", id="all-reserved"),
+        pytest.param(16, 1, 3, "3 FATs", id="three-fats"),
+        pytest.param(17, 2, 0, "0 entries in its root", id="no-root"),
+        pytest.param(17, 2, 65_535, "nothing fits", id="root-too-large"),
+        pytest.param(19, 2, 0, "nothing fits", id="no-sectors"),
+        pytest.param(19, 2, 10, "nothing fits", id="too-few-sectors"),
+        pytest.param(19, 2, 65_535, "not a whole", id="too-many-sectors"),
+        pytest.param(22, 2, 65_535, "nothing fits", id="fat-too-large"),
+    ],
+)
+def test_geometry_that_lies_is_refused(
+    offset: int, size: int, value: int, told: str, disk: Disk
+) -> None:
+    disk.set(offset, value, size)
+
+    assert told in disk.refused()
+
+
+def test_a_cluster_larger_than_64_kib_is_refused(disk: Disk) -> None:
+    disk.set(11, 1024)
+    disk.set(13, 128, 1)
+
+    assert "a cluster of 131,072 bytes" in disk.refused()
+
+
+def test_a_fat_too_small_for_its_clusters_is_refused() -> None:
+    disk = Disk(built({"a": b"x" * 400 * SECTOR}))
+    disk.set(22, 1)
+
+    assert "is too small for" in disk.refused()
+
+
+def test_clusters_beyond_fat16_are_refused(disk: Disk) -> None:
+    disk.set(19, 0)
+    disk.set(32, 70_000, 4)
+    disk.data += bytes(70_000 * SECTOR)
+
+    assert "too many for FAT16" in disk.refused()
+
+
+# Damaged chains: 'z' has three clusters, user_data as well.
+
+
+def test_fats_that_differ_are_refused(disk: Disk) -> None:
+    cluster = disk.cluster(b"Z")
+    disk.link(cluster, 0xFFF, copies=1)
+
+    assert disk.refused() == (
+        f"damaged VFAT image: its FATs differ in what follows {cluster}"
+    )
+
+
+def test_flags_in_the_first_entries_of_a_fat_may_differ(disk: Disk) -> None:
+    # A volume that wasn't unmounted: fatgen103, "FAT Data Structure".
+    disk.link(1, 0x7FF, copies=1)
+    disk.data[37] = 1
+
+    assert disk.read() == FILES
+
+
+@pytest.mark.parametrize("size", [SECTOR, 9 * SECTOR])
+def test_what_a_fat_says_of_no_cluster_does_no_harm(size: int) -> None:
+    files = {"a": b"x" * size}
+    disk = Disk(built(files))
+    disk.link(disk.clusters() + 2, 0x123, copies=1)
+
+    assert disk.read() == files
+
+
+def test_one_fat_is_enough(disk: Disk) -> None:
+    root = disk.root
+    disk.data[16] = 1
+    disk.data[root - disk.fat : root] = b""
+    disk.set(19, disk.number(19) - disk.number(22))
+
+    assert disk.read() == FILES
+
+
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        pytest.param(0, "has cluster 0 after", id="free"),
+        pytest.param(1, "has cluster 1 after", id="reserved"),
+        pytest.param(0xFF7, "has cluster 4087 after", id="bad"),
+        pytest.param(900, "has cluster 900 after", id="behind-the-volume"),
+        pytest.param(
+            0xFFF, "'z' has clusters of 512 bytes for its 1,100", id="early"
+        ),
+    ],
+)
+def test_a_chain_that_breaks_is_refused(
+    link: int, told: str, disk: Disk
+) -> None:
+    disk.link(disk.cluster(b"Z"), link)
+    found = disk.refused()
+
+    assert found.startswith("damaged VFAT image: 'z' has cluster")
+    assert told in found
+
+
+def test_a_chain_in_a_circle_is_refused(disk: Disk) -> None:
+    first = disk.cluster(b"Z")
+    disk.link(first + 1, first)
+
+    assert disk.refused() == (
+        f"damaged VFAT image: 'z' has cluster {first} twice"
+    )
+
+
+def test_files_that_share_clusters_are_refused(disk: Disk) -> None:
+    other = disk.cluster(b"USER_D~1")
+    disk.link(disk.cluster(b"Z") + 1, other + 2)
+
+    assert disk.refused() == (
+        "damaged VFAT image: 'openstack/latest/user_data' has cluster"
+        f" {other + 2} as 'z' has"
+    )
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024, 1537, 0xFFFF_FFFF])
+def test_a_size_that_lies_is_refused(size: int, disk: Disk) -> None:
+    disk.set(disk.entry(b"Z") + 28, size, 4)
+
+    assert disk.refused() == (
+        "damaged VFAT image: 'z' has clusters of 1,536 bytes for its"
+        f" {size:,} bytes"
+    )
+
+
+@pytest.mark.parametrize("cluster", [1, 500, 0xFF8, 0xFFF, 0xFFFF])
+def test_a_first_cluster_outside_of_the_volume_is_refused(
+    cluster: int, disk: Disk
+) -> None:
+    disk.set(disk.entry(b"Z") + 26, cluster)
+
+    assert f"'z' has cluster {cluster}, which isn't one" in disk.refused()
+
+
+def test_bytes_without_a_cluster_are_refused(disk: Disk) -> None:
+    disk.set(disk.entry(b"Z") + 26, 0)
+
+    assert "'z' has clusters of 0 bytes for its 1,100" in disk.refused()
+
+
+# Damaged directories.
+
+
+@pytest.mark.parametrize(
+    ("ancestor", "path"),
+    [(b"OPENST~1", "openstack"), (b"LATEST", "openstack/latest")],
+)
+def test_a_directory_that_holds_its_ancestor_is_refused(
+    ancestor: bytes, path: str, disk: Disk
+) -> None:
+    cluster = disk.cluster(ancestor)
+    entry = disk.entry(b"USER_D~1")
+    disk.data[entry + 11] = 0x10
+    disk.set(entry + 26, cluster)
+    disk.set(entry + 28, 0, 4)
+
+    assert disk.refused() == (
+        "damaged VFAT image: 'openstack/latest/user_data' has cluster"
+        f" {cluster} as {path!r} has"
+    )
+
+
+def test_a_directory_without_a_cluster_is_refused(disk: Disk) -> None:
+    # To some it would be the root directory again.
+    disk.set(disk.entry(b"LATEST") + 26, 0)
+
+    assert disk.refused() == (
+        "damaged VFAT image: the directory 'openstack/latest' has no cluster"
+    )
+
+
+def test_a_directory_with_a_size_is_refused(disk: Disk) -> None:
+    disk.set(disk.entry(b"LATEST") + 28, 512, 4)
+
+    assert "'openstack/latest' has a size of 512 bytes" in disk.refused()
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_dots_that_lead_elsewhere_are_refused(name: str, disk: Disk) -> None:
+    latest = disk.cluster(b"LATEST")
+    at = disk.offset(latest) + 32 * (len(name) - 1)
+    disk.set(at + 26, disk.cluster(b"CONTENT"))
+
+    told = disk.refused()
+    assert f"{name!r} in 'openstack/latest' has cluster" in told
+
+
+def test_a_directory_beyond_its_limit_is_refused() -> None:
+    disk = Disk(built({"d/a": b"", "z": b"x" * (2 << 20)}))
+    first = disk.cluster(b"Z")
+    disk.set(disk.entry(b"D") + 26, first)
+    disk.data[disk.entry(b"Z")] = 0xE5
+    last = first + (2 << 20) // SECTOR
+    for copy in (0, 1):
+        at = SECTOR + copy * disk.fat
+        disk.set(at + 2 * (last - 1), last)
+        disk.set(at + 2 * last, 0xFFFF)
+
+    assert "'d' has 2,097,664 bytes, more than 2,097,152" in disk.refused()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "user/data", "/etc/passwd", "../../etc", "..", ".", "a\udc00b",
+        "a\ud83d", "\ude00\ud83d", "a\nb", "a\\b", "C:a", "a*", "a\x1b[31m",
+    ],
+)  # fmt: skip
+def test_a_long_name_that_no_file_can_have_is_refused(
+    name: str, disk: Disk
+) -> None:
+    disk.rename(b"USER_D~1", name)
+
+    path = f"openstack/latest/{name}"
+    assert disk.refused() == (
+        f"damaged VFAT image: {path!a} has a name that no file can have"
+    )
+
+
+def test_a_long_name_ends_where_a_nul_is(disk: Disk) -> None:
+    disk.rename(b"USER_D~1", "user\0/../../etc")
+
+    assert disk.read()["openstack/latest/user"] == b"x" * 1500
+
+
+@pytest.mark.parametrize(
+    "short", [b"..", b".", b"A/B", b"A\0B", b"A:B", b"A\\B", b"\x1fB", b" "]
+)
+def test_a_short_name_that_no_file_can_have_is_refused(
+    short: bytes,
+) -> None:
+    disk = Disk(built({"Z": b"1"}))
+    at = disk.entry(b"Z")
+    disk.data[at : at + 11] = short.ljust(11)
+
+    assert "has a name that no file can have" in disk.refused()
+
+
+def test_a_name_that_is_there_twice_is_refused() -> None:
+    disk = Disk(built({"Y": b"1", "Z": b"2"}))
+    disk.data[disk.entry(b"Z")] = ord("Y")
+
+    assert disk.refused() == "damaged VFAT image: 'Y' is there twice"
+
+
+def test_a_path_longer_than_readers_take_is_refused() -> None:
+    disk = Disk(built({"d/" * 127 + "ab": b""}))
+    disk.rename(b"AB", "abc")
+
+    assert "longer than 256 UTF-16 units" in disk.refused()
+
+
+# What others leave behind, and is no damage.
+
+
+def test_deleted_files_are_passed_over(disk: Disk) -> None:
+    entry = disk.entry(b"USER_D~1")
+    disk.data[entry] = disk.data[entry - 32] = 0xE5
+
+    assert disk.read() == without("openstack/latest/user_data")
+
+
+def test_what_follows_the_end_of_a_directory_is_passed_over(
+    disk: Disk,
+) -> None:
+    disk.data[disk.entry(b"Z") - 32] = 0
+
+    assert disk.read() == without("z")
+
+
+def test_a_long_name_counts_behind_others_that_lost_their_files(
+    disk: Disk,
+) -> None:
+    short = disk.entry(b"EMPTY")
+    disk.data[short : short + 32] = disk.data[short - 32 : short]
+
+    assert disk.read() == without("empty")
+
+
+def test_a_long_name_does_not_count_beyond_a_deleted_file(
+    disk: Disk,
+) -> None:
+    short = disk.entry(b"EMPTY")
+    # In place of the long name of the next.
+    assert disk.data[short + 43] == 0x0F
+    disk.data[short + 32 : short + 64] = disk.data[short : short + 32]
+    disk.data[short] = 0xE5
+
+    found = disk.read()
+    assert "EMPTY" in found
+    assert "empty" not in found
+
+
+def orphan(disk: Disk) -> None:
+    """Delete a short name only."""
+    disk.data[disk.entry(b"EMPTY")] = 0xE5
+
+
+def unordered(disk: Disk) -> None:
+    disk.data[disk.entry(b"EMPTY") - 32] = 0x42
+
+
+def unfinished(disk: Disk) -> None:
+    disk.data[disk.entry(b"EMPTY") - 32] = 1
+
+
+def wrong_checksum(disk: Disk) -> None:
+    disk.data[disk.entry(b"EMPTY") - 32 + 13] ^= 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (orphan, None),
+        (unordered, "EMPTY"),
+        (unfinished, "EMPTY"),
+        (wrong_checksum, "EMPTY"),
+    ],
+)
+def test_a_long_name_that_is_not_a_file_s_is_passed_over(
+    damage: Callable[[Disk], None], name: str | None, disk: Disk
+) -> None:
+    damage(disk)
+    expected: dict[str, bytes] = without("empty")
+    if name:
+        expected[name] = b""
+
+    assert disk.read() == expected
+
+
+@pytest.mark.parametrize(
+    ("short", "case", "name"),
+    [
+        (b"AB      TXT", 0x00, "AB.TXT"),
+        (b"AB      TXT", 0x08, "ab.TXT"),
+        (b"AB      TXT", 0x10, "AB.txt"),
+        (b"AB      TXT", 0x18, "ab.txt"),
+        (b"\x05B         ", 0x00, "σB"),
+        (b"\x82B         ", 0x00, "éB"),
+        (b"\x90B         ", 0x08, "éb"),
+        (b"A B        ", 0x00, "A B"),
+    ],
+)
+def test_a_short_name_is_read_as_linux_does(
+    short: bytes, case: int, name: str
+) -> None:
+    disk = Disk(built({"Z": b"1"}))
+    at = disk.entry(b"Z")
+    disk.data[at : at + 11] = short
+    disk.data[at + 12] = case
+
+    assert disk.read() == {name: b"1"}
+
+
+def test_a_label_may_be_anywhere_in_the_root(disk: Disk) -> None:
+    entry = disk.entry(b"EMPTY")
+    disk.data[disk.root] = disk.data[entry - 32] = 0xE5
+    disk.data[entry : entry + 12] = b"\x05THER      \x08"
+
+    found = vfat.read(bytes(disk.data))
+    assert found.label == "σTHER"
+    assert dict(found.tree.files) == without("empty")
+
+
+@pytest.mark.parametrize(
+    ("label", "extended", "found"),
+    [
+        (b"Boot Label ", 0x29, "Boot Label"),
+        (b"NO NAME    ", 0x29, ""),
+        (b"Boot Label ", 0x28, ""),
+    ],
+)
+def test_the_boot_sector_s_label_is_the_second_choice(
+    label: bytes, extended: int, found: str, disk: Disk
+) -> None:
+    disk.data[disk.root] = 0xE5
+    disk.data[43:54] = label
+    disk.data[38] = extended
+
+    assert vfat.read(bytes(disk.data)).label == found
+
+
+# Anything.
+
+
+def test_any_damage_is_an_error_of_ours_or_none() -> None:
+    chance = random.Random(0)
+    whole = built()
+    used = [offset for offset, byte in enumerate(whole) if byte]
+    values = (0, 1, 2, 5, 0x0F, 0x10, 0x40, 46, 47, 0xE5, 0xF8, 255)
+    for _ in range(3000):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 2, 8, 40))):
+            offset = chance.choice(used) + chance.randrange(3)
+            data[offset % len(data)] = chance.choice(values)
+        try:
+            found = images.read(bytes(data))
+        except ImageError:
+            continue
+        files = found.tree.files
+        assert sum(map(len, files.values())) <= len(data)
+
+
+def test_a_bomb_is_refused_by_its_first_shared_cluster() -> None:
+    # Every entry of a directory is that directory, or one huge file.
+    disk = Disk(built({f"d/F{n}": b"" for n in range(2000)}))
+    first = disk.cluster(b"D")
+    for number in range(2000):
+        at = disk.entry(b"F%d" % number)
+        struct.pack_into("<H", disk.data, at + 26, first)
+        disk.data[at + 11] = 0x10
+
+    assert f"has cluster {first} as 'd' has" in disk.refused()
