@@ -3,33 +3,33 @@
 A drive is written to a temporary name beside its own, flushed, renamed, and
 the directory flushed: whatever is killed, a reader sees the whole drive or
 none, and never one that others may read (0600 from its first byte).
-
-Builders of one instance take turns, threads and processes alike: each holds
-the ``drive`` lock, a file in ``<instances_path>/locks``, while it looks and
-writes.  A service that works on the instance's domain too holds ``domain``
-around it.  There are 256 of each, picked by the uuid's first two digits, so
-that they needn't be removed when instances go (removing a lock that others
-wait for is a race).  On a shared file system hosts take turns as well, so far
-as it has POSIX locks.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
+import fcntl
 import os
+import re
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from oslo_concurrency import lockutils
-
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.model.drive import FileLocation
+from cfgdrive_virt.model.drive import (
+    HEAD_SIZE,
+    FileLocation,
+    Location,
+    StoredDrive,
+    bears_mark,
+)
+from cfgdrive_virt.store.file_system import give_to_owner
+from cfgdrive_virt.store.os_error import MissingError, explained
 
 NAME = "disk.config"
 _TEMPORARY = ".new"
-_LOCK_PREFIX = "cfgdrive-virt"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -46,38 +46,6 @@ class FileStore:
     def location(self, uuid: str) -> FileLocation:
         """Return where an instance's drive is, or would be."""
         return FileLocation(uuid, self.root.absolute() / uuid / NAME)
-
-    @contextlib.contextmanager
-    def locked(self, uuid: str, what: str = "drive") -> Iterator[None]:
-        """Hold one of an instance's locks.
-
-        :param what: the lock's name; nobody takes the same one twice
-        :raises StoreError: if there is no place for locks
-        """
-        locks = self.root / "locks"
-        name = f"{what}-{uuid[:2]}"
-        with _explained(f"instances_path {self.root} can't be used"):
-            self.root.stat()
-        with _explained(f"can't lock in {locks}"):
-            with contextlib.suppress(FileExistsError):
-                locks.mkdir(mode=0o755)
-                self._give_to_owner(locks)
-            lock = lockutils.lock(
-                name,
-                lock_file_prefix=_LOCK_PREFIX,
-                external=True,
-                lock_path=str(locks),
-                do_log=False,
-            )
-            lock.__enter__()
-        try:
-            # By name: to open and close a file gives up all of a process'
-            # POSIX locks on it, another thread's among them.
-            with _explained(f"can't lock in {locks}"):
-                self._give_to_owner(locks / f"{_LOCK_PREFIX}-{name}")
-            yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive.
@@ -102,13 +70,13 @@ class FileStore:
         had_directory = directory.exists()
         try:
             if not had_directory:
-                with _explained(f"can't make {directory}"):
+                with explained(f"can't make {directory}"):
                     directory.mkdir(mode=0o755, exist_ok=True)
-                    self._give_to_owner(directory)
+                    give_to_owner(directory, self.root)
                 _flush_directory(self.root)
             write_file(location.path, data, temporary=NAME + _TEMPORARY)
-            with _explained(f"can't hand over {location}"):
-                self._give_to_owner(location.path)
+            with explained(f"can't hand over {location}"):
+                give_to_owner(location.path, self.root)
         except BaseException:
             with contextlib.suppress(OSError):
                 if not had_drive:
@@ -127,7 +95,7 @@ class FileStore:
         """
         path = self.location(uuid).path
         existed = self.exists(uuid)
-        with _explained(f"can't remove {path}"):
+        with explained(f"can't remove {path}"):
             for name in (NAME, NAME + _TEMPORARY):
                 with contextlib.suppress(FileNotFoundError):
                     (path.parent / name).unlink()
@@ -135,15 +103,42 @@ class FileStore:
             path.parent.rmdir()
         return existed
 
-    def _give_to_owner(self, path: Path) -> None:
-        """Give what root made to the owner of the directory it is in.
+    def drives(self) -> Iterator[StoredDrive]:
+        """Yield all drives, and what killed writers left of some.
 
-        An operator's command, run as root, must not lock the compute
-        service out of what it owns.
+        What is no regular file, in a directory of its own, is passed over.
+
+        :raises StoreError: if they can't be looked at
         """
-        owner = self.root.stat()
-        with contextlib.suppress(PermissionError):
-            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        with explained(f"can't look into {self.root}"):
+            names = sorted(os.listdir(self.root))
+        for uuid in filter(_UUID.fullmatch, names):
+            drive = self.location(uuid).path
+            for path in (drive, drive.with_name(NAME + _TEMPORARY)):
+                if drive.parent.is_symlink() or path.is_symlink():
+                    continue
+                if path.is_file():
+                    with contextlib.suppress(MissingError):
+                        yield _stored(FileLocation(uuid, path))
+
+    def remove(self, location: Location) -> bool:
+        """Remove one file that :meth:`drives` told of.
+
+        The instance's directory goes too once it is empty.
+
+        :raises StoreError: if somebody uses it, or it can't be removed
+        """
+        assert isinstance(location, FileLocation)
+        try:
+            if users := _stored(location).users:
+                raise StoreError(f"{location} is in use by {', '.join(users)}")
+            with explained(f"can't remove {location}"):
+                location.path.unlink()
+        except MissingError:
+            return False
+        with contextlib.suppress(OSError):
+            location.path.parent.rmdir()
+        return True
 
 
 def write_file(path: Path, data: bytes, *, temporary: str) -> None:
@@ -154,7 +149,7 @@ def write_file(path: Path, data: bytes, *, temporary: str) -> None:
     :raises StoreError: if it can't be written; nothing new is left behind,
         but where a file was replaced and only the last flush failed
     """
-    with _explained(f"can't write {path}"):
+    with explained(f"can't write {path}"):
         directory = os.open(path.parent, _DIRECTORY | os.O_NOFOLLOW)
         replacing = os.path.lexists(path)
         try:
@@ -177,35 +172,41 @@ def write_file(path: Path, data: bytes, *, temporary: str) -> None:
             os.close(directory)
 
 
-def supports_direct_io(directory: Path) -> bool:
-    """Tell whether files below a directory can be opened with O_DIRECT.
+def _stored(location: FileLocation) -> StoredDrive:
+    with explained(f"can't look at {location}"):
+        # Not to be held up by a pipe, nor led elsewhere by a link.
+        handle = os.open(
+            location.path,
+            os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC,
+        )
+        try:
+            status = os.fstat(handle)
+            regular = stat.S_ISREG(status.st_mode)
+            head = os.pread(handle, HEAD_SIZE, 0) if regular else b""
+            return StoredDrive(
+                location,
+                size=status.st_size,
+                modified=status.st_mtime,
+                ours=bears_mark(head),
+                users=_lock_holders(handle) if regular else (),
+            )
+        finally:
+            os.close(handle)
 
-    QEMU's cache modes none and directsync need it; some file systems, tmpfs
-    among them, don't have it.  A directory that isn't there yet is judged by
-    the nearest one above it.
+
+def _lock_holders(handle: int) -> tuple[str, ...]:
+    """Return who has locked a file, as QEMU does with its disks.
+
+    Source: fcntl(2), open file description locks; their holders stay
+    unnamed.
     """
-    for place in (directory, *directory.parents):
-        if place.is_dir():
-            break
-    flags = os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
-    name = place / ".cfgdrive_virt.probe"
-    try:
-        os.close(os.open(place, flags | os.O_TMPFILE, 0o600))
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
-            # A directory that can't be written to says nothing of O_DIRECT.
-            return error.errno != errno.EINVAL
-    else:
-        return True
-    # A file system without files that have no name, such as NFS.
-    try:
-        os.close(os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    except OSError as error:
-        return error.errno != errno.EINVAL
-    else:
-        return True
-    finally:
-        name.unlink(missing_ok=True)
+    # struct flock: type, whence, start, length (0: to the end), pid
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    answer = fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked)
+    kind, _, _, _, pid = struct.unpack("hhqqi4x", answer)
+    if kind == fcntl.F_UNLCK:
+        return ()
+    return (f"process {pid}" if pid > 0 else "a process that locked it",)
 
 
 def _write(directory: int, name: str, data: bytes) -> None:
@@ -222,7 +223,7 @@ def _write(directory: int, name: str, data: bytes) -> None:
 
 
 def _flush_directory(directory: Path) -> None:
-    with _explained(f"can't flush {directory}"):
+    with explained(f"can't flush {directory}"):
         handle = os.open(directory, _DIRECTORY)
         try:
             os.fsync(handle)
@@ -232,9 +233,9 @@ def _flush_directory(directory: Path) -> None:
 
 def _is_there(path: Path, is_kind: Callable[[int], bool]) -> bool:
     try:
-        with _explained(f"can't look at {path}"):
+        with explained(f"can't look at {path}"):
             mode = os.lstat(path).st_mode
-    except _MissingError:
+    except MissingError:
         return False
     if not is_kind(mode):
         raise StoreError(
@@ -242,39 +243,6 @@ def _is_there(path: Path, is_kind: Callable[[int], bool]) -> bool:
             " what it is, and move it away"
         )
     return True
-
-
-class _MissingError(StoreError):
-    """What is looked for isn't there."""
-
-
-#: What to do about errors that operators meet.
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full; make room",
-    errno.EDQUOT: "the disk quota is used up; make room",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "this user has no right to; see the directory's owner",
-    errno.EPERM: "this user has no right to; see the directory's owner",
-    errno.ENOENT: "the directory is missing",
-    errno.EEXIST: "something else has that name",
-    errno.ENOTDIR: "a part of the path is no directory",
-    errno.ELOOP: "the directory is a symbolic link; name what it points to",
-    errno.EISDIR: "a directory has that name",
-    errno.EIO: "the disk is failing",
-}
-
-
-@contextlib.contextmanager
-def _explained(lead: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        number = error.errno or 0
-        missing = isinstance(error, FileNotFoundError)
-        kind = _MissingError if missing else StoreError
-        remedy = _REMEDIES.get(number, os.strerror(number))
-        code = errno.errorcode.get(number, "?")
-        raise kind(f"{lead}: {remedy} ({code})") from error
 
 
 def _kind(mode: int) -> str:

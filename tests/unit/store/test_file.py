@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import random
+import re
 import stat
-import sys
+import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cfgdrive_virt import ConfigDriveError
 from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.model.drive import MARK, FileLocation
 from cfgdrive_virt.store import file as store_file
-from cfgdrive_virt.store.file import FileStore, supports_direct_io, write_file
+from cfgdrive_virt.store.file import FileStore, write_file
+from cfgdrive_virt.store.file_system import supports_direct_io
+from cfgdrive_virt.store.lock import locked
 
 from ..processes import NOBODY, Child, as_nobody, on_tmpfs
 from ..samples import OTHER_UUID, UUID
@@ -41,15 +44,6 @@ def drive(instances: Path) -> Path:
 
 
 @pytest.fixture
-def open_directory() -> Iterator[Path]:
-    """A directory that everybody may look into, unlike tmp_path."""
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name)
-        path.chmod(0o755)
-        yield path
-
-
-@pytest.fixture
 def umask() -> Iterator[Callable[[int], int]]:
     before = os.umask(0o022)
     yield os.umask
@@ -58,6 +52,11 @@ def umask() -> Iterator[Callable[[int], int]]:
 
 def names(directory: Path) -> list[str]:
     return sorted(os.listdir(directory))
+
+
+def take(root: Path) -> None:
+    with locked(root, UUID):
+        pass
 
 
 def mode(path: Path) -> int:
@@ -243,6 +242,7 @@ import sys
 from pathlib import Path
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.store.file import FileStore
+from cfgdrive_virt.store.lock import locked
 root = Path(sys.argv[1])
 store = FileStore(root)
 store.write("{UUID}", b"old")
@@ -274,6 +274,7 @@ import sys
 from pathlib import Path
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.store.file import FileStore
+from cfgdrive_virt.store.lock import locked
 root = Path(sys.argv[1])
 for act in ("{UUID}", "{OTHER_UUID}"):
     try:
@@ -295,20 +296,21 @@ import subprocess, sys
 from pathlib import Path
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.store.file import FileStore
+from cfgdrive_virt.store.lock import locked
 root = Path(sys.argv[1])
 store = FileStore(root)
 store.write("{UUID}", b"old")
-with store.locked("{UUID}"):
+with locked(root, "{UUID}"):
     pass
 subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
-def locked():
-    with store.locked("ff"):
+def lock():
+    with locked(root, "ff"):
         pass
 for act in (
     lambda: store.write("{UUID}", b"new"),
     lambda: store.write("{OTHER_UUID}", b"new"),
     lambda: store.delete("{UUID}"),
-    locked,
+    lock,
 ):
     try:
         act()
@@ -371,39 +373,6 @@ def test_a_directory_that_cannot_be_looked_into_is_told(
     )
 
 
-def test_locks_that_cannot_be_taken_are_told(open_directory: Path) -> None:
-    store = FileStore(open_directory)
-
-    def lock() -> str:
-        with store.locked(UUID):
-            return "locked"
-
-    reason = "this user has no right to; see the directory's owner (EACCES)"
-    told = f"StoreError: can't lock in {open_directory}/locks: {reason}"
-    assert as_nobody(lock) == told
-    (open_directory / "locks").mkdir(mode=0o755)
-    assert as_nobody(lock) == told
-    (open_directory / "locks").chmod(0o700)
-    assert as_nobody(lock) == told
-    open_directory.chmod(0o700)
-    assert as_nobody(lock) == told
-
-
-def test_a_root_that_cannot_be_reached_is_told(open_directory: Path) -> None:
-    root = open_directory / "instances"
-    root.mkdir()
-    open_directory.chmod(0o700)
-    assert as_nobody(lambda: lock(FileStore(root))) == (
-        f"StoreError: instances_path {root} can't be used: this user has no"
-        " right to; see the directory's owner (EACCES)"
-    )
-
-
-def lock(store: FileStore) -> None:
-    with store.locked(UUID):
-        pass
-
-
 @pytest.mark.parametrize("kind", ["missing", "file", "dangling"])
 def test_a_root_that_is_no_directory_is_told(
     tmp_path: Path, kind: str
@@ -422,7 +391,7 @@ def test_a_root_that_is_no_directory_is_told(
         f"instances_path {root} can't be used: the directory is missing"
         " (ENOENT)",
     )
-    assert refusal(lock, store) == told
+    assert refusal(take, store.root) == told
     assert str(root) in refusal(store.write, UUID, NEW)
     assert names(tmp_path) == ([] if kind == "missing" else ["root"])
 
@@ -433,7 +402,7 @@ def test_a_root_may_be_a_link_to_a_directory(
     link = tmp_path / "link"
     link.symlink_to(instances)
     store = FileStore(link)
-    lock(store)
+    take(store.root)
     assert store.write(UUID, NEW).path == link / UUID / "disk.config"
 
 
@@ -741,117 +710,6 @@ def test_write_file_follows_no_link_to_its_directory(tmp_path: Path) -> None:
     assert names(tmp_path / "real") == []
 
 
-def test_builders_of_one_instance_take_turns(
-    store: FileStore, instances: Path
-) -> None:
-    log = instances / "log"
-    log.touch()
-
-    def build(number: int) -> None:
-        with store.locked(UUID), log.open("ab", buffering=0) as file:
-            file.write(b"%d\n" % number)
-            time.sleep(0.002)
-            file.write(b"%d\n" % number)
-
-    def in_threads(number: int) -> None:
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(build, range(4 * number, 4 * number + 4)))
-
-    children = [
-        Child(lambda number=number: in_threads(number)) for number in range(8)
-    ]
-    assert [child.answer() for child in children] == [None] * 8
-    lines = log.read_text().split()
-    assert len(lines) == 64
-    assert lines[::2] == lines[1::2]
-
-
-def test_a_killed_builder_holds_no_lock(store: FileStore) -> None:
-    reading, writing = os.pipe()
-
-    def hold() -> None:
-        with store.locked(UUID):
-            os.write(writing, b"x")
-            time.sleep(60)
-
-    child = Child(hold)
-    os.read(reading, 1)
-    child.kill()
-    os.close(reading)
-    os.close(writing)
-    with store.locked(UUID):
-        pass
-
-
-def test_an_error_while_locked_frees_the_lock(store: FileStore) -> None:
-    with pytest.raises(ConfigDriveError), store.locked(UUID):
-        raise ConfigDriveError
-    with store.locked(UUID):
-        pass
-
-
-def test_a_lock_file_is_opened_by_the_lock_alone(tmp_path: Path) -> None:
-    # Whoever else in the process closes it gives up the lock (POSIX).
-    def opened() -> int:
-        seen = []
-        sys.addaudithook(
-            lambda event, arguments: (
-                seen.append(arguments[0]) if event == "open" else None
-            )
-        )
-        with FileStore(tmp_path).locked(UUID):
-            pass
-        return sum("cfgdrive-virt-drive" in str(path) for path in seen)
-
-    assert Child(opened).answer() == 1
-
-
-def test_locks_are_256_of_each_at_most_and_stay(
-    store: FileStore, instances: Path
-) -> None:
-    for uuid in (UUID, f"{UUID[:2]}{OTHER_UUID[2:]}", OTHER_UUID):
-        for what in ("drive", "domain"):
-            with store.locked(uuid, what):
-                pass
-    assert names(instances / "locks") == [
-        "cfgdrive-virt-domain-00",
-        "cfgdrive-virt-domain-83",
-        "cfgdrive-virt-drive-00",
-        "cfgdrive-virt-drive-83",
-    ]
-
-
-def test_without_a_word_the_lock_is_the_drives(
-    store: FileStore, instances: Path
-) -> None:
-    lock(store)
-    assert names(instances / "locks") == ["cfgdrive-virt-drive-83"]
-
-
-def test_the_drives_lock_is_taken_within_the_domains(store: FileStore) -> None:
-    def held(what: str) -> bool:
-        def take() -> None:
-            with store.locked(UUID, what):
-                pass
-
-        thread = threading.Thread(target=take, daemon=True)
-        thread.start()
-        thread.join(0.2)
-        waited = thread.is_alive()
-        waiting.append(thread)
-        return waited
-
-    waiting: list[threading.Thread] = []
-    with store.locked(UUID, "domain"):
-        assert not held("drive")
-        with store.locked(UUID, "drive"):
-            assert held("domain")
-            assert held("drive")
-    for thread in waiting:
-        thread.join(10)
-        assert not thread.is_alive()
-
-
 def test_nothing_is_listed_however_many_instances_there_are(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -864,7 +722,7 @@ def test_nothing_is_listed_however_many_instances_there_are(
             lambda path=".", real=real: listed.append(path) or real(path),
         )
     for what in ("drive", "domain"):
-        with store.locked(UUID, what):
+        with locked(store.root, UUID, what):
             store.write(UUID, OLD)
             store.write(UUID, NEW)
             store.exists(UUID)
@@ -884,7 +742,7 @@ def test_what_root_makes_is_given_to_the_owner_of_the_root(
 ) -> None:
     os.chown(instances, NOBODY, NOBODY)
     for what in ("drive", "domain"):
-        with store.locked(UUID, what):
+        with locked(store.root, UUID, what):
             store.write(UUID, NEW)
     made = sorted(instances.rglob("*"))
     assert len(made) == 5
@@ -900,7 +758,7 @@ def test_what_is_there_keeps_its_owner(
     os.chown(instances, NOBODY, NOBODY)
     drive.parent.mkdir()
     (drive.parent / "disk").touch()
-    lock(store)
+    take(store.root)
     (instances / "locks" / "mine").touch()
     store.write(UUID, NEW)
     for path in (drive.parent, drive.parent / "disk"):
@@ -915,76 +773,12 @@ def test_who_cannot_give_files_away_keeps_them(open_directory: Path) -> None:
     store = FileStore(open_directory)
 
     def write() -> str:
-        with store.locked(UUID):
+        with locked(store.root, UUID):
             return str(store.write(UUID, NEW))
 
     path = store.location(UUID).path
     assert as_nobody(write) == str(path)
     assert path.stat().st_uid == NOBODY
-
-
-def test_tmpfs_has_direct_io_only_where_it_says_so(instances: Path) -> None:
-    # Linux has it there since 6.6: what open() says is what counts.
-    told = on_tmpfs(
-        instances,
-        "size=1m",
-        "import os, sys\n"
-        "from pathlib import Path\n"
-        "from cfgdrive_virt.store.file import supports_direct_io\n"
-        "root = Path(sys.argv[1])\n"
-        "try:\n"
-        "    os.close(os.open(root / 'x', os.O_CREAT | os.O_DIRECT))\n"
-        "    has = True\n"
-        "except OSError:\n"
-        "    has = False\n"
-        "print(supports_direct_io(root) == has)",
-    )
-    assert told == "True\n"
-
-
-def test_direct_io_is_asked_of_the_nearest_directory_that_is_there(
-    instances: Path,
-) -> None:
-    there = supports_direct_io(instances)
-    assert supports_direct_io(instances / "a" / "b") == there
-    assert names(instances) == []
-
-
-def test_a_directory_without_rights_says_nothing_of_direct_io(
-    open_directory: Path,
-) -> None:
-    assert as_nobody(lambda: supports_direct_io(open_directory)) is True
-
-
-@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EISDIR])
-@pytest.mark.parametrize("direct", [True, False])
-def test_without_nameless_files_direct_io_is_asked_of_one_with_a_name(
-    instances: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: int,
-    direct: bool,
-) -> None:
-    # As on NFS.
-    opened: list[str] = []
-    real = os.open
-
-    def open_(path: Any, flags: int, *rest: Any, **options: Any) -> int:
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(number, os.strerror(number))
-        assert flags & os.O_DIRECT
-        opened.append(Path(path).name)
-        handle = real(path, flags & ~os.O_DIRECT, *rest, **options)
-        if direct:
-            return handle
-        # Linux makes the file, and refuses only then.
-        os.close(handle)
-        raise OSError(errno.EINVAL, "Invalid argument")
-
-    with monkeypatch.context() as odd:
-        odd.setattr(os, "open", open_)
-        assert supports_direct_io(instances) is direct
-    assert opened == [".cfgdrive_virt.probe"]
-    assert names(instances) == []
 
 
 def test_an_error_without_a_remedy_is_told_in_the_systems_words(
@@ -997,3 +791,145 @@ def test_an_error_without_a_remedy_is_told_in_the_systems_words(
     assert refusal(store.write, UUID, NEW) == (
         f"can't write {drive}: File too large (EFBIG)"
     )
+
+
+MARKED = {
+    "iso9660": bytes(16 * 2048 + 574) + MARK + bytes(9),
+    "vfat": (bytes(62) + MARK).ljust(510, b"\0") + b"\x55\xaa",
+}
+
+
+@pytest.mark.parametrize("image_format", MARKED)
+def test_all_drives_are_found_and_what_is_known_of_them(
+    store: FileStore, instances: Path, image_format: str
+) -> None:
+    data = MARKED[image_format]
+    store.write(UUID, data)
+    store.write(OTHER_UUID, b"nova's")
+    leftover = store.location(UUID).path.with_name("disk.config.new")
+    leftover.write_bytes(b"half")
+    os.utime(leftover, (5, 5))
+    (instances / "locks").mkdir()
+    (instances / "_base").mkdir()
+    (instances / UUID.upper()).mkdir()
+    (instances / UUID.upper() / "disk.config").touch()
+
+    other, drive, new = store.drives()
+
+    assert (drive.location, new.location, other.location) == (
+        store.location(UUID),
+        FileLocation(UUID, leftover),
+        store.location(OTHER_UUID),
+    )
+    assert [drive.size, new.size, other.size] == [len(data), 4, 6]
+    assert [drive.ours, new.ours, other.ours] == [True, False, False]
+    assert drive.modified == store.location(UUID).path.stat().st_mtime
+    assert new.modified == 5
+    assert not drive.users + new.users + other.users
+
+
+def test_a_mark_in_a_tenants_file_is_none(store: FileStore) -> None:
+    # Where ISO9660 has it, on a VFAT image of somebody else.
+    data = bytes(510) + b"\x55\xaa" + MARKED["iso9660"][512:]
+    store.write(UUID, data)
+    (drive,) = store.drives()
+    assert drive.ours is False
+
+
+def test_what_is_no_drive_is_passed_over(
+    store: FileStore, instances: Path, tmp_path: Path
+) -> None:
+    uuids = [f"{number}{UUID[1:]}" for number in range(5)]
+    drives = [store.location(uuid).path for uuid in uuids]
+    for drive in drives[:3]:
+        drive.parent.mkdir()
+    drives[0].symlink_to("/etc/passwd")
+    os.mkfifo(drives[1])
+    drives[2].mkdir()
+    (instances / uuids[3]).touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "disk.config").touch()
+    (instances / uuids[4]).symlink_to(tmp_path / "elsewhere")
+    assert list(store.drives()) == []
+
+
+def test_one_drive_is_removed_with_its_empty_directory(
+    store: FileStore, instances: Path
+) -> None:
+    location = store.write(UUID, NEW)
+    store.write(OTHER_UUID, NEW)
+    assert store.remove(location) is True
+    assert store.remove(location) is False
+    assert names(instances) == [OTHER_UUID]
+
+
+def test_a_directory_that_holds_more_stays(
+    store: FileStore, instances: Path
+) -> None:
+    location = store.write(UUID, NEW)
+    (location.path.parent / "disk").touch()
+    store.remove(location)
+    assert names(instances / UUID) == ["disk"]
+
+
+@pytest.mark.parametrize("read_only", [True, False], ids=["cdrom", "disk"])
+def test_a_drive_that_qemu_uses_is_not_removed(
+    store: FileStore, read_only: bool
+) -> None:
+    location = store.write(UUID, bytes(4096))
+    assert location.path.stat().st_size == 4096
+    with qemu_using(location.path, read_only=read_only):
+        (drive,) = store.drives()
+        assert drive.users == ("a process that locked it",)
+        assert refusal(store.remove, location) == (
+            f"{location} is in use by a process that locked it"
+        )
+        assert location.path.exists()
+    assert next(store.drives()).users == ()
+    assert store.remove(location) is True
+
+
+def test_a_drive_that_another_process_locks_is_not_removed(
+    store: FileStore,
+) -> None:
+    location = store.write(UUID, NEW)
+    ready, told = os.pipe()
+
+    def hold() -> None:
+        with location.path.open("rb+") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            os.write(told, b"x")
+            time.sleep(60)
+
+    child = Child(hold)
+    os.read(ready, 1)
+    os.close(ready)
+    os.close(told)
+    assert re.fullmatch(
+        rf"{location} is in use by process \d+",
+        refusal(store.remove, location),
+    )
+    child.kill()
+
+
+@contextlib.contextmanager
+def qemu_using(path: Path, *, read_only: bool) -> Iterator[None]:
+    """Have QEMU hold an image as a guest's disk would, no guest needed."""
+    options = ["--read-only"] if read_only else []
+    # A test's own directory is too long for a socket.
+    with tempfile.TemporaryDirectory() as directory:
+        socket = Path(directory, "nbd")
+        server = subprocess.Popen(
+            ["qemu-nbd", "-f", "raw", "-t", "-k", socket, *options, path],
+            stderr=subprocess.PIPE,
+        )
+        try:
+            end = time.monotonic() + 30
+            while not socket.exists():
+                assert server.poll() is None, server.communicate()
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            yield
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)

@@ -1,0 +1,331 @@
+"""One connection to each Ceph cluster, kept for all threads of the process.
+
+It is made when first needed, and anew once it is broken: after a time-out, or
+when the cluster has blocklisted this client.  It is never used in a child of
+a fork, whose threads it would lack, and is closed at exit.
+
+librados obeys no time-out that is handed to ``connect``; these bound every
+call alone: ``client_mount_timeout`` for connecting, ``rados_mon_op_timeout``
+and ``rados_osd_op_timeout`` for the rest.  What has timed out may still be
+carried out later.  One call obeys none: to open a pool that the known map of
+the cluster lacks waits for a monitor for ever.  So the map is asked first.
+
+This module needs librados' and librbd's bindings; nothing else of ours may
+import it without them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import rados
+import rbd
+
+from cfgdrive_virt.exception import StoreError
+
+_T = TypeVar("_T")
+
+#: What both bindings raise; their OSErrors are not Python's.
+ERRORS = (rados.Error, rbd.Error)
+
+#: After these a connection is kept no longer.
+_BROKEN = (errno.ETIMEDOUT, errno.ESHUTDOWN)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Access:
+    """Who talks to which cluster; times in seconds.
+
+    :param user: without "client."; None for librados' own default
+    :param ceph_conf: a path; empty for librados' own places
+    """
+
+    user: str | None
+    ceph_conf: str
+    connect_timeout: int
+    operation_timeout: int
+
+    @property
+    def client(self) -> str:
+        """Return what Ceph calls the user."""
+        return f"client.{self.user or 'admin'}"
+
+
+class Refusal(Exception):
+    """What is asked for can't be done; tells why, in words."""
+
+
+class _Outdated(Exception):
+    """The connection is of no use, a new one might be; tells why."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Connection:
+    client: rados.Rados
+    users: int = 1
+
+
+_lock = threading.Lock()
+_kept: dict[Access, _Connection] = {}
+
+
+def in_pool(
+    access: Access, pool: str, lead: str, act: Callable[[rados.Ioctx], _T]
+) -> _T:
+    """Return what a function returns that works in a pool; see with_client."""
+
+    def with_pool(client: rados.Rados) -> _T:
+        if pool not in client.list_pools():
+            raise _Outdated(
+                f"there is no pool {pool}; create it, or correct [libvirt]"
+                f" images_rbd_pool={pool}"
+            )
+        with client.open_ioctx(pool) as ioctx:
+            return act(ioctx)
+
+    return with_client(access, lead, with_pool, pool)
+
+
+def with_client(
+    access: Access, lead: str, act: Callable[[rados.Rados], _T], pool: str = ""
+) -> _T:
+    """Return what a function returns that talks to a cluster.
+
+    It is called once more, with a new connection, where the kept one doesn't
+    know of a pool or has been shut out.
+
+    :param lead: what can't be done if it fails
+    :param pool: where it works
+    :raises StoreError: if it fails
+    """
+    try:
+        return _attempt(access, lead, act, pool)
+    except _Outdated:
+        _discard(access)
+    try:
+        return _attempt(access, lead, act, pool)
+    except _Outdated as error:
+        raise StoreError(f"{lead}: {error}") from error
+
+
+def _attempt(
+    access: Access, lead: str, act: Callable[[rados.Rados], _T], pool: str
+) -> _T:
+    try:
+        with _connection(access, lead) as client:
+            return act(client)
+    except Refusal as error:
+        raise StoreError(f"{lead}: {error}") from error
+    except ERRORS as error:
+        reason = _reason(error, access, pool)
+        if error.errno == errno.ESHUTDOWN:
+            raise _Outdated(reason) from error
+        raise StoreError(f"{lead}: {reason}") from error
+
+
+def monitor_map(client: rados.Rados) -> bytes:
+    """Return the cluster's map of monitors, in JSON."""
+    command = json.dumps({"prefix": "mon dump", "format": "json"})
+    code, answer, status = client.mon_command(command, b"")
+    if code:
+        raise rados.OSError(status, errno=-code)
+    return bytes(answer)
+
+
+def is_broken(error: BaseException) -> bool:
+    """Tell whether it is no use to go on with this connection."""
+    return isinstance(error, ERRORS) and error.errno in _BROKEN
+
+
+def _reason(error: rados.Error, access: Access, pool: str) -> str:
+    timeout = access.operation_timeout
+    reasons = {
+        errno.ETIMEDOUT: "no answer within [cfgdrive_virt]"
+        f" rbd_operation_timeout={timeout} seconds; the pool may be full or at"
+        " its quota, or its OSDs away (ceph health detail).  What was asked"
+        " for may still be carried out later",
+        errno.ESHUTDOWN: "the cluster has blocklisted this client; see ceph"
+        " osd blocklist ls",
+        errno.ENOSPC: f"pool {pool} is full; make room",
+        errno.EDQUOT: f"pool {pool} is at its quota; raise it, or make room",
+        errno.ENOENT: f"pool {pool} has gone, or lost an object of this"
+        " volume",
+    }
+    reasons[errno.EPERM] = reasons[errno.EACCES] = (
+        f"[libvirt] rbd_user={access.user} has no right to; {access.client}"
+        " needs the capabilities mon 'profile rbd' and osd 'profile rbd"
+        f" pool={pool}' (ceph auth caps)"
+    )
+    return reasons.get(error.errno) or str(error)
+
+
+@contextlib.contextmanager
+def _connection(access: Access, lead: str) -> Iterator[rados.Rados]:
+    connection = _taken(access, lead)
+    try:
+        yield connection.client
+    except ERRORS as error:
+        if is_broken(error):
+            _discard(access, connection)
+        raise
+    finally:
+        _leave(connection)
+
+
+def _taken(access: Access, lead: str) -> _Connection:
+    with _lock:
+        if kept := _kept.get(access):
+            kept.users += 1
+            return kept
+    # Outside the lock: whoever waits for a cluster holds nobody up.
+    made = _Connection(_connected(access, lead))
+    with _lock:
+        kept = _kept.setdefault(access, made)
+        if kept is made:
+            return made
+        kept.users += 1
+    made.client.shutdown()
+    return kept
+
+
+def _discard(access: Access, connection: _Connection | None = None) -> None:
+    """Keep a connection no longer; who uses it last closes it."""
+    with _lock:
+        kept = _kept.get(access)
+        if kept is None or connection not in (None, kept):
+            return
+        del _kept[access]
+        unused = not kept.users
+    if unused:
+        kept.client.shutdown()
+
+
+def _leave(connection: _Connection) -> None:
+    with _lock:
+        connection.users -= 1
+        done = not connection.users and connection not in _kept.values()
+    if done:
+        connection.client.shutdown()
+
+
+def _connected(access: Access, lead: str) -> rados.Rados:
+    client = rados.Rados(rados_id=access.user or "")
+    try:
+        _configure(client, access, lead)
+        # librados draws a client's address from chance that each thread has
+        # its own of.  A child of a fork has its parent's: in a thread that
+        # was there before, both would draw the same, and the cluster take
+        # one for the other.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            thread.submit(client.connect).result()
+    except rados.Error as error:
+        reason = _why_not_connected(error, client, access)
+        client.shutdown()
+        raise StoreError(f"{lead}: {reason}") from error
+    except BaseException:
+        client.shutdown()
+        raise
+    return client
+
+
+def _configure(client: rados.Rados, access: Access, lead: str) -> None:
+    path = access.ceph_conf
+    try:
+        if path:
+            with open(path, "rb"):
+                pass
+        client.conf_read_file(path or None)
+    except OSError as error:
+        raise StoreError(
+            f"{lead}: [libvirt] images_rbd_ceph_conf={path} can't be read:"
+            f" {error.strerror}"
+        ) from error
+    except rados.ObjectNotFound as error:
+        raise StoreError(
+            f"{lead}: there is no Ceph configuration where librados looks for"
+            " one ($CEPH_CONF, /etc/ceph/ceph.conf, ...); set [libvirt]"
+            " images_rbd_ceph_conf"
+        ) from error
+    except rados.Error as error:
+        raise StoreError(
+            f"{lead}: [libvirt] images_rbd_ceph_conf={path} is no Ceph"
+            " configuration"
+        ) from error
+    operation = str(access.operation_timeout)
+    for option, value in (
+        ("client_mount_timeout", str(access.connect_timeout)),
+        ("rados_mon_op_timeout", operation),
+        ("rados_osd_op_timeout", operation),
+        # With a cache, what a flush said may be taken back: an OSD that is
+        # lost between a flush and close() loses later writes in silence.
+        ("rbd_cache", "false"),
+        # What goes wrong is raised.
+        ("log_to_stderr", "false"),
+        ("err_to_stderr", "false"),
+    ):
+        client.conf_set(option, value)
+
+
+def _why_not_connected(
+    error: rados.Error, client: rados.Rados, access: Access
+) -> str:
+    conf = access.ceph_conf or "the Ceph configuration"
+    monitors = client.conf_get("mon_host")
+    keyrings = client.conf_get("keyring") or ""
+    user = f"[libvirt] rbd_user={access.user} ({access.client})"
+    if error.errno == errno.ETIMEDOUT:
+        return (
+            f"no monitor of {monitors or conf} answered within [libvirt]"
+            f" rbd_connect_timeout={access.connect_timeout} seconds; are they"
+            " up, and reachable from here?"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            f"the monitors refuse {user}: they don't know it, or its key in"
+            f" {keyrings} isn't theirs; compare with ceph auth get"
+            f" {access.client}"
+        )
+    if not monitors:
+        return (
+            f"{conf} names no monitor; it needs mon_host, or [libvirt]"
+            " images_rbd_ceph_conf has to name another one"
+        )
+    if not any(map(_readable, keyrings.split(","))):
+        return (
+            f"there is no keyring for {user} that can be read; looked for"
+            f" {keyrings}"
+        )
+    return f"can't connect to {monitors} as {user}: {error}"
+
+
+def _readable(path: str) -> bool:
+    return os.access(path.strip(), os.R_OK)
+
+
+def _forget_all() -> None:
+    """Leave what is the parent's alone: its threads aren't here."""
+    global _lock  # noqa: PLW0603 - another thread may hold the parent's
+    _lock = threading.Lock()
+    for connection in _kept.values():
+        # Else it would be shut down, by threads that aren't, once collected.
+        connection.client.state = "shutdown"
+    _kept.clear()
+
+
+def _close_all() -> None:
+    for connection in tuple(_kept.values()):
+        if not connection.users:
+            connection.client.shutdown()
+
+
+os.register_at_fork(after_in_child=_forget_all)
+atexit.register(_close_all)

@@ -1,0 +1,366 @@
+"""Drives as volumes of a pool, with the names that their writers need.
+
+A drive is written as ``<name>.new``, whole and flushed, and renamed.  What
+opens as ``<name>`` is whole, then; what is only listed may be but half
+created, or half removed: librbd, from Ceph 14 on, takes a volume's name away
+before it touches the data, and keeps them in the pool's trash meanwhile.
+
+A writer that was killed leaves a volume with a watch on it for 30 seconds, in
+which nobody can remove it.  Others therefore have some names to choose from,
+and remove what they find of these.  One that was killed while it renamed
+leaves both names, which lead to one image: its identifier tells.  No two
+writers of one drive are expected at a time, but hosts take no lock together:
+of two, one fails, and the drive is the other's; or both, and the old one
+stays.
+"""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import rados
+import rbd
+
+from cfgdrive_virt.store.ceph import ERRORS, Refusal, is_broken
+
+#: Key of the metadata that mark a volume as ours; the value is a version.
+MARK = "cfgdrive_virt"
+_MARK_VERSION = "1"
+
+#: What follows a drive's name while it is written.
+NEW = (".new", ".new1", ".new2")
+
+#: A volume's data are in objects of 2**order bytes; one that fits into one
+#: object can later be rewritten atomically.  Ceph's default, librbd's most.
+_ORDERS = range(22, 26)
+
+#: Bytes.  QEMU ends itself, by an assertion in its block/rbd.c, over a volume
+#: that isn't whole sectors.
+_SECTOR = 512
+
+#: Of another writer's renaming some moments are left to wait for.
+_RENAMES = 3
+
+#: More than anybody is killed.
+_MOST_REMOVALS = 20
+
+#: Runs of zeros are told in these steps and left out: they read as zeros.
+_STEP = 64 * 1024
+_MOST_AT_ONCE = 4 * 1024 * 1024
+
+_ANOTHER = "another writer is at work on it; try again"
+_LET_GO = "what a killed process had open is let go after 30 seconds"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What a volume tells of itself.
+
+    :param identifier: of the image, whatever its name
+    :param size: in bytes
+    :param created: in seconds since 1970
+    :param users: who has it open, in words
+    """
+
+    identifier: str = ""
+    size: int = 0
+    created: float = 0.0
+    ours: bool = False
+    users: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
+
+
+class _StaleNameError(Exception):
+    """A drive's name is taken, and leads nowhere.
+
+    Somebody was killed who removed the last one.
+    """
+
+    def __init__(self, new: str) -> None:
+        super().__init__()
+        self.new = new
+
+
+class Volumes:
+    """The volumes of one pool, while it is open."""
+
+    def __init__(self, ioctx: rados.Ioctx) -> None:
+        self._ioctx = ioctx
+        self._rbd = rbd.RBD()
+
+    def names(self) -> list[str]:
+        """Return the names that are listed, each once."""
+        return sorted(set(self._rbd.list(self._ioctx)))
+
+    def look(self, name: str) -> Look | None:
+        """Look at a volume; None if there is none that can be opened."""
+        try:
+            with self._reading(name) as image:
+                return Look(
+                    image.id(),
+                    image.size(),
+                    calendar.timegm(image.create_timestamp().utctimetuple()),
+                    _is_marked(image),
+                    tuple(map(_in_words, image.watchers_list())),
+                    tuple(snap["name"] for snap in image.list_snaps()),
+                )
+        except rbd.ImageNotFound:
+            return None
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a volume that can be opened."""
+        try:
+            with self._reading(name):
+                return True
+        except rbd.ImageNotFound:
+            return False
+
+    def read(self, name: str, most: int) -> bytes:
+        """Return what a volume holds.
+
+        :param most: bytes
+        """
+        try:
+            with self._reading(name) as image:
+                size = image.size()
+                if size > most:
+                    raise Refusal(f"it has {size:,} bytes, more than {most:,}")
+                return b"".join(
+                    image.read(at, min(_MOST_AT_ONCE, size - at))
+                    for at in range(0, size, _MOST_AT_ONCE)
+                )
+        except rbd.ImageNotFound as error:
+            raise Refusal("there is no such volume") from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a drive, in place of one that nobody uses.
+
+        :raises Refusal: if somebody does, or if another writer is at work
+        """
+        try:
+            self._write(name, data)
+        except _StaleNameError as error:
+            # To rename may have let it lead to the new one, so that goes too.
+            self._erase(name)
+            self._erase(error.new)
+            self._write(name, data)
+
+    def delete(self, name: str) -> bool:
+        """Remove a drive and its writers' leftovers; tell if there was one.
+
+        :raises Refusal: if any of it can't be removed
+        """
+        existed = self._removed(name)
+        refusals = []
+        for leftover in (name + suffix for suffix in NEW):
+            try:
+                self._discard(name, leftover)
+            except Refusal as refusal:
+                refusals.append(f"{leftover}: {refusal}")
+        # What was half removed already may be watched still.
+        with contextlib.suppress(Refusal):
+            self._erase(name)
+        if refusals:
+            raise Refusal("; ".join(refusals))
+        return existed
+
+    def remove(self, name: str) -> bool:
+        """Remove a drive or one leftover; tell whether there was one.
+
+        :raises Refusal: if it can't be removed
+        """
+        drive = drive_of(name)
+        there = self.look(name)
+        if there and self._is_drive_too(drive, there):
+            self._removed(drive)
+        if name == drive:
+            self._erase(name)
+        else:
+            self._discard(drive, name)
+        return there is not None
+
+    def _write(self, name: str, data: bytes) -> None:
+        new = self._created(name, len(data))
+        identifier = ""
+        try:
+            # Open to the end: its watch keeps other writers off it.
+            with rbd.Image(self._ioctx, new) as image:
+                identifier = image.id()
+                image.metadata_set(MARK, _MARK_VERSION)
+                for start, end in _extents(data):
+                    image.write(data[start:end], start)
+                image.flush()
+                _check_alone(image)
+                self._removed(name)
+                self._rename(new, name, identifier)
+        except _StaleNameError:
+            raise
+        except BaseException as error:
+            # After a time-out the next call would but wait for one more.
+            if identifier and not is_broken(error):
+                self._give_up(name, new, identifier)
+            if not identifier and isinstance(error, rbd.ImageNotFound):
+                raise Refusal(_ANOTHER) from error
+            raise
+
+    def _give_up(self, name: str, new: str, identifier: str) -> None:
+        """Remove a volume that is of no use, if it is this very one."""
+        with contextlib.suppress(Refusal, *ERRORS):
+            look = self.look(new)
+            if look and look.identifier == identifier:
+                self._discard(name, new)
+
+    def _created(self, name: str, size: int) -> str:
+        """Return the name of a new volume, all zeros."""
+        size += -size % _SECTOR
+        order = min(max((size - 1).bit_length(), _ORDERS[0]), _ORDERS[-1])
+        for suffix in NEW:
+            for attempt in range(2):
+                try:
+                    self._rbd.create(
+                        self._ioctx,
+                        name + suffix,
+                        size,
+                        order=order,
+                        old_format=False,
+                        # Of two writers of a volume with an exclusive lock,
+                        # one would wait for ever.
+                        features=rbd.RBD_FEATURE_LAYERING,
+                    )
+                except rbd.ImageExists:
+                    if attempt or not self._discarded(name, name + suffix):
+                        break
+                else:
+                    return name + suffix
+        raise Refusal(
+            f"{len(NEW)} writers of it seem to be at work; {_LET_GO}, so try"
+            " again then"
+        )
+
+    def _rename(self, new: str, name: str, identifier: str) -> None:
+        for _ in range(_RENAMES):
+            try:
+                self._rbd.rename(self._ioctx, new, name)
+            except rbd.ImageExists:
+                there = self.look(name)
+                if there and there.identifier != identifier:
+                    raise Refusal(_ANOTHER) from None
+            else:
+                return
+        raise _StaleNameError(new)
+
+    def _removed(self, name: str) -> bool:
+        """Remove a drive that nobody uses; tell whether there was one."""
+        look = self.look(name)
+        if look is None:
+            return False
+        _check_unused(look)
+        # Once: what has the name next is another writer's.
+        self._erased(name)
+        return True
+
+    def _discard(self, name: str, left: str) -> None:
+        """Remove a leftover, unless its image is the drive's.
+
+        :raises Refusal: if somebody uses it
+        """
+        look = self.look(left)
+        if look is None or not self._is_drive_too(name, look):
+            _check_unused(look)
+            self._erase(left)
+
+    def _discarded(self, name: str, left: str) -> bool:
+        try:
+            self._discard(name, left)
+        except Refusal:
+            return False
+        return True
+
+    def _is_drive_too(self, name: str, left: Look) -> bool:
+        drive = self.look(name)
+        return drive is not None and drive.identifier == left.identifier
+
+    def _erase(self, name: str) -> None:
+        """Remove all that has a name: a volume, and what is left of others.
+
+        librbd removes one at a time, and goes on where it was killed.
+        """
+        for _ in range(_MOST_REMOVALS):
+            if not self._erased(name):
+                return
+
+    def _erased(self, name: str) -> bool:
+        """Remove one volume; tell whether there was one."""
+        try:
+            self._rbd.remove(self._ioctx, name)
+        except rbd.ImageNotFound:
+            return False
+        except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
+            _check_unused(self.look(name))
+            raise Refusal(f"it can't be removed: {error}") from error
+        return True
+
+    def _reading(self, name: str) -> rbd.Image:
+        """Open a volume without a watch: that would make it look in use."""
+        return rbd.Image(self._ioctx, name, read_only=True)
+
+
+def drive_of(name: str) -> str:
+    """Return the name of the drive that a volume is, or is left of."""
+    for suffix in NEW:
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return name
+
+
+def _check_alone(image: rbd.Image) -> None:
+    # Another writer may take a new volume for a leftover before it is open.
+    if len(list(image.watchers_list())) > 1:
+        raise Refusal(_ANOTHER)
+
+
+def _check_unused(look: Look | None) -> None:
+    if look and look.users:
+        raise Refusal(
+            f"in use by {', '.join(look.users)}; stop what has it open (what a"
+            " killed process had open is let go after 30 seconds)"
+        )
+    if look and look.snapshots:
+        raise Refusal(
+            f"it has snapshots: {', '.join(look.snapshots)}; remove them (rbd"
+            " snap purge)"
+        )
+
+
+def _is_marked(image: rbd.Image) -> bool:
+    try:
+        image.metadata_get(MARK)
+    except KeyError:
+        return False
+    return True
+
+
+def _in_words(watcher: dict[str, object]) -> str:
+    """Return who holds a volume open: address:port/nonce, and a number."""
+    address = str(watcher["addr"]).rpartition(":")[0].strip("[]")
+    return f"host {address} (client.{watcher['id']})"
+
+
+def _extents(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where there is more than zeros: starts and ends."""
+    zeros = bytes(_STEP)
+    start = None
+    for at in range(0, len(data), _STEP):
+        step = data[at : at + _STEP]
+        if start is not None and (
+            step == zeros or at - start >= _MOST_AT_ONCE
+        ):
+            yield start, at
+            start = None
+        if start is None and step != zeros:
+            start = at
+    if start is not None:
+        yield start, len(data)
