@@ -7,21 +7,9 @@ nova has registered its options already, those are used.
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
 from oslo_config import cfg, types
 
-from cfgdrive_virt.exception import InvalidConfiguration
 from cfgdrive_virt.model.drive import ISO9660, VFAT
-
-LOG = logging.getLogger(__name__)
-
-_MIB = 1024 * 1024
 
 _DEFAULT_OPTS = [
     cfg.StrOpt(
@@ -141,6 +129,50 @@ _LIBVIRT_OPTS = [
 ]
 
 _OWN_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "live_migration",
+        default="auto",
+        choices=(
+            ("auto", "a drive in a file that hosts don't share must"),
+            ("always", "a drive in a file must, wherever it is"),
+            ("never", "nobody migrates instances of this host"),
+        ),
+        help="Whether drives must survive live migration without shared"
+        " storage.  libvirt then copies writable disks only: where"
+        " config_drive_format isn't set such a drive is VFAT on a writable"
+        " disk.  Drives in RBD needn't be copied.",
+    ),
+    cfg.StrOpt(
+        "instances_path_shared",
+        default="auto",
+        choices=(
+            ("auto", "as its file system tells: NFS is, ext4 is not"),
+            ("yes", "hosts share it"),
+            ("no", "hosts don't share it"),
+        ),
+        help="Whether instances_path is shared by the hosts between which"
+        " instances migrate.",
+    ),
+    cfg.BoolOpt(
+        "verify_drive",
+        default=False,
+        help="Read every drive back and compare it with what went in, before"
+        " it is put in place.",
+    ),
+    cfg.IntOpt(
+        "rbd_operation_timeout",
+        default=30,
+        min=1,
+        help="Seconds to wait for an answer from the Ceph cluster, for each"
+        " of the requests that an operation takes.  Not below what the"
+        " cluster takes to recover from the loss of a daemon.",
+    ),
+    cfg.ListOpt(
+        "rbd_monitors",
+        default=[],
+        help="Ceph monitors that libvirt is told of, such as"
+        " 10.0.0.1:6789,[fd00::1]:6789.  Empty: asked from the cluster.",
+    ),
     cfg.IntOpt(
         "max_drive_size",
         default=64,
@@ -162,10 +194,6 @@ _OPTS: tuple[tuple[str | None, list[cfg.Opt]], ...] = (
     (GROUP, _OWN_OPTS),
 )
 
-_CACHE_MODES = (
-    "default", "none", "writethrough", "writeback", "directsync", "unsafe",
-)  # fmt: skip
-
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
     """Return the options by group, for oslo-config-generator."""
@@ -185,114 +213,3 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
             except cfg.DuplicateOptError:
                 # Nova's, with nova's own help: same name, same meaning.
                 continue
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
-    """What the options say now.
-
-    :param config_drive_format: None where nobody set it
-    :param cache_modes: by type of disk source
-    :param machine_types: by architecture
-    :param max_drive_size: in bytes
-    """
-
-    instances_path: Path
-    force_config_drive: bool
-    config_drive_format: str | None
-    skip_versions: frozenset[str]
-    dhcp_domain: str
-    vendordata_static: bool
-    vendordata_jsonfile_path: str | None
-    virt_type: str
-    images_type: str
-    cache_modes: Mapping[str, str]
-    discard: str | None
-    machine_types: Mapping[str, str]
-    disk_prefix: str | None
-    max_drive_size: int
-
-
-def read_settings(conf: cfg.ConfigOpts) -> Settings:
-    """Return the options' values.
-
-    :raises InvalidConfiguration: if one has a value that it can't have
-    """
-    try:
-        return Settings(
-            instances_path=_directory(conf.instances_path),
-            force_config_drive=conf.force_config_drive,
-            config_drive_format=_set_by_operator(conf, "config_drive_format"),
-            skip_versions=frozenset(
-                conf.api.config_drive_skip_versions.split()
-            ),
-            dhcp_domain=conf.api.dhcp_domain or "",
-            vendordata_static="StaticJSON" in conf.api.vendordata_providers,
-            vendordata_jsonfile_path=conf.api.vendordata_jsonfile_path,
-            virt_type=conf.libvirt.virt_type,
-            images_type=conf.libvirt.images_type,
-            cache_modes=_cache_modes(conf.libvirt.disk_cachemodes),
-            discard=conf.libvirt.hw_disk_discard,
-            machine_types=_pairs(conf.libvirt.hw_machine_type or ()),
-            disk_prefix=conf.libvirt.disk_prefix or None,
-            max_drive_size=conf[GROUP].max_drive_size * _MIB,
-        )
-    except cfg.NoSuchOptError as error:
-        raise InvalidConfiguration(
-            "[DEFAULT] instances_path, or state_path, refers with $ to an"
-            " option that isn't known here; write its value out"
-        ) from error
-    except (cfg.Error, ValueError) as error:
-        # Where oslo found it is told in terms of its own classes.
-        text = re.sub(r" from LocationInfo\(.*?\)(?= is)", "", str(error))
-        raise InvalidConfiguration(f"configuration: {text}") from error
-
-
-def _directory(path: str) -> Path:
-    """Refuse what can't stand in libvirt's XML, or would mean this place."""
-    if not path.startswith("/") or not path.isprintable():
-        raise ValueError(
-            f"[DEFAULT] instances_path={path!a} must be an absolute path of"
-            " printable characters"
-        )
-    return Path(path)
-
-
-def _set_by_operator(conf: cfg.ConfigOpts, name: str) -> Any:
-    """Return an option's value, None if it is but the default.
-
-    Nova's config_drive_format has a default, ours has none: in both cases
-    only an operator's own word binds the policy.
-    """
-    value = conf[name]
-    location = conf.get_location(name)
-    defaults = (cfg.Locations.opt_default, cfg.Locations.set_default)
-    if location is None or location.location in defaults:
-        return None
-    return value
-
-
-def _pairs(items: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for item in items:
-        key, _, value = item.partition("=")
-        if value:
-            pairs[key.strip()] = value.strip()
-        else:
-            LOG.warning("%a is ignored: it is no NAME=VALUE", item)
-    return pairs
-
-
-def _cache_modes(items: Sequence[str]) -> dict[str, str]:
-    modes = _pairs(items)
-    for source, mode in tuple(modes.items()):
-        if mode not in _CACHE_MODES:
-            # As nova: a nova.conf that works there has to work here.
-            LOG.warning(
-                "[libvirt] disk_cachemodes %s=%s is ignored; known modes: %s",
-                source,
-                mode,
-                ", ".join(_CACHE_MODES),
-            )
-            del modes[source]
-    return modes

@@ -9,36 +9,27 @@ and the source of randomness.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
 import platform
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from oslo_config import cfg
 
-from cfgdrive_virt import policy
-from cfgdrive_virt.conf import Settings, read_settings, register_opts
+from cfgdrive_virt import content, policy, storage
+from cfgdrive_virt.conf import register_opts
 from cfgdrive_virt.device.disk import disk_xml
 from cfgdrive_virt.device.domain import Domain
-from cfgdrive_virt.exception import (
-    ImageError,
-    InvalidConfiguration,
-    InvalidRequest,
-    Problem,
-)
-from cfgdrive_virt.image import iso9660
-from cfgdrive_virt.metadata import build_tree
+from cfgdrive_virt.exception import InvalidRequest, Problem
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
-from cfgdrive_virt.model.drive import ISO9660, DriveImage, FileLocation
+from cfgdrive_virt.model.drive import DriveImage, Location
 from cfgdrive_virt.model.request import ConfigDriveRequest
-from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
-from cfgdrive_virt.store.file import FileStore, supports_direct_io
+from cfgdrive_virt.settings import Settings, read_settings
+from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)
 
@@ -57,7 +48,7 @@ class Plan:
 
     requirement: Requirement
     decision: Decision | None = None
-    location: FileLocation | None = None
+    location: Location | None = None
     disk_xml: str | None = None
 
 
@@ -68,7 +59,7 @@ class Drive:
     :param built: False if it was there before and has been left alone
     """
 
-    location: FileLocation
+    location: Location
     built: bool
 
 
@@ -106,6 +97,10 @@ class ConfigDriveDriver:
         """
         return read_settings(self._conf)
 
+    @property
+    def _store(self) -> storage.Store:
+        return storage.store_of(self.settings)
+
     def guest(self, request: ConfigDriveRequest) -> Guest:
         """Return what image properties and options tell of the machine."""
         return policy.guest(
@@ -136,25 +131,21 @@ class ConfigDriveDriver:
         :param guest: the machine that is going to be defined; by default
             what :meth:`guest` returns
         :raises UnsupportedCombination: if settings exclude each other
+        :raises StoreError: if a Ceph cluster has to tell its monitors, and
+            can't be asked
         """
         settings = self.settings
         requirement = self.required_by(request)
         if not requirement:
             return Plan(requirement)
-        decision = policy.decide(
-            guest or self.guest(request),
-            image_properties=request.image_properties,
-            images_type=settings.images_type,
-            config_drive_format=settings.config_drive_format,
-            virt_type=settings.virt_type,
-            disk_prefix=settings.disk_prefix,
-        )
-        location = _store(settings).location(request.uuid)
+        decision = self._decide(request, guest)
+        location = storage.store_of(settings).location(request.uuid)
         xml = disk_xml(
             location,
             decision,
-            cache=_cache_mode(settings),
+            cache=storage.cache_mode(settings),
             discard=settings.discard,
+            ceph=storage.ceph_access(settings),
         )
         return Plan(requirement, decision, location, xml)
 
@@ -180,24 +171,27 @@ class ConfigDriveDriver:
             then that wasn't there before
         """
         started = time.monotonic()
-        plan = self.plan(request, guest)
-        if plan.decision is None:
+        requirement = self.required_by(request)
+        if not requirement:
             LOG.info(
                 "Instance %s gets no config drive: %s",
                 request.uuid,
-                plan.requirement.reason,
+                requirement.reason,
             )
             return None
+        decision = self._decide(request, guest)
         if domain_xml is not None:
             devices = Domain(domain_xml).locate(request.devices)
             request = dataclasses.replace(request, devices=devices)
-        store = _store(self.settings)
-        with store.locked(request.uuid):
+        for warning in decision.warnings:
+            LOG.warning("Config drive of %s: %s", request.uuid, warning)
+        store = self._store
+        with locked(self.settings.instances_path, request.uuid):
             if store.exists(request.uuid) and not rebuild:
                 location = store.location(request.uuid)
                 LOG.info("Config drive %s is there already", location)
                 return Drive(location, built=False)
-            image = self.build(request, plan.decision.format)
+            image = self.build(request, decision.format)
             location = store.write(request.uuid, image.data)
         LOG.info(
             "Config drive %s built: %s, %d bytes in %.3f s, because %s; %s",
@@ -205,44 +199,37 @@ class ConfigDriveDriver:
             image.format,
             len(image.data),
             time.monotonic() - started,
-            plan.requirement.reason,
-            plan.decision.reason,
+            requirement.reason,
+            decision.reason,
         )
         return Drive(location, built=True)
 
     def build(
-        self, request: ConfigDriveRequest, image_format: str = ISO9660
+        self, request: ConfigDriveRequest, image_format: str | None = None
     ) -> DriveImage:
         """Return an instance's drive, put nowhere.
 
         The same request, random_seed, timestamp and options give the same
         bytes.
 
-        :raises UnsupportedCombination: if the format can't be built
+        :param image_format: ``iso9660`` or ``vfat``; by default what
+            :meth:`plan` decides on
         :raises ImageError: if it would be larger than ``[cfgdrive_virt]
             max_drive_size``
         """
-        policy.check_format(image_format)
+        if image_format is None:
+            image_format = self._decide(request).format
         settings = self.settings
-        tree = build_tree(
-            request,
-            random_seed=request.random_seed or self._urandom(_SEED_SIZE),
-            vendor_data=_static_vendor_data(settings),
-            vendor_data_static=settings.vendordata_static,
-            dhcp_domain=settings.dhcp_domain,
-            skip_versions=settings.skip_versions,
+        seed = request.random_seed or self._urandom(_SEED_SIZE)
+        return content.image_of(
+            content.tree_of(request, settings, seed),
+            image_format,
+            settings,
+            uuid=request.uuid,
+            timestamp=int(self._clock()),
         )
-        limit = settings.max_drive_size
-        _check_size(tree, limit)
-        image = iso9660.build(tree, timestamp=int(self._clock()))
-        if len(image.data) > limit:
-            raise ImageError(
-                f"the drive would be {len(image.data):,} bytes, and"
-                f" [cfgdrive_virt] max_drive_size allows {limit:,}"
-            )
-        return image
 
-    def location(self, uuid: str) -> FileLocation:
+    def location(self, uuid: str) -> Location:
         """Return where an instance's drive is, or would be.
 
         :raises InvalidRequest: if that is no UUID
@@ -252,7 +239,7 @@ class ConfigDriveDriver:
         except ValueError as error:
             problem = Problem("uuid", show(uuid), str(error))
             raise InvalidRequest([problem]) from error
-        return _store(self.settings).location(uuid)
+        return self._store.location(uuid)
 
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive.
@@ -260,7 +247,7 @@ class ConfigDriveDriver:
         :raises StoreError: if what is in its place is none
         """
         location = self.location(uuid)
-        return _store(self.settings).exists(location.uuid)
+        return self._store.exists(location.uuid)
 
     def locked(self, uuid: str) -> AbstractContextManager[None]:
         """Hold an instance's ``domain`` lock, for as long as the context.
@@ -271,7 +258,7 @@ class ConfigDriveDriver:
         :raises StoreError: on entry, if there is no place for locks
         """
         location = self.location(uuid)
-        return _store(self.settings).locked(location.uuid, "domain")
+        return locked(self.settings.instances_path, location.uuid, "domain")
 
     def destroy(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.
@@ -279,65 +266,22 @@ class ConfigDriveDriver:
         :raises ConfigDriveError: if it can't be removed
         """
         location = self.location(uuid)
-        store = _store(self.settings)
-        with store.locked(location.uuid):
-            existed = store.delete(location.uuid)
+        with locked(self.settings.instances_path, location.uuid):
+            existed = self._store.delete(location.uuid)
         what = "removed" if existed else "was not there"
         LOG.info("Config drive %s %s", location, what)
         return existed
 
-
-def _store(settings: Settings) -> FileStore:
-    return FileStore(settings.instances_path)
-
-
-def _cache_mode(settings: Settings) -> str:
-    if "file" in settings.cache_modes:
-        return settings.cache_modes["file"]
-    direct = supports_direct_io(settings.instances_path)
-    return "none" if direct else "writeback"
-
-
-def _static_vendor_data(settings: Settings) -> Any:
-    path = settings.vendordata_jsonfile_path
-    if not path or not settings.vendordata_static:
-        return None
-    lead = f"[api] vendordata_jsonfile_path={path}"
-    try:
-        with open(path, "rb") as file:
-            data = file.read(settings.max_drive_size + 1)
-    except OSError as error:
-        raise InvalidConfiguration(
-            f"{lead} can't be read: {error.strerror}"
-        ) from error
-    if len(data) > settings.max_drive_size:
-        raise InvalidConfiguration(
-            f"{lead} is larger than [cfgdrive_virt] max_drive_size allows a"
-            f" drive, {settings.max_drive_size:,} bytes"
+    def _decide(
+        self, request: ConfigDriveRequest, guest: Guest | None = None
+    ) -> Decision:
+        settings = self.settings
+        return policy.decide(
+            guest or self.guest(request),
+            image_properties=request.image_properties,
+            images_type=settings.images_type,
+            config_drive_format=settings.config_drive_format,
+            virt_type=settings.virt_type,
+            migration=storage.must_survive(settings),
+            disk_prefix=settings.disk_prefix,
         )
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        # Its words say where; the error itself holds all of the file.
-        raise InvalidConfiguration(f"{lead} is no JSON: {error}") from None
-    try:
-        return rules.vendor_data(document)
-    except ValueError as error:
-        raise InvalidConfiguration(f"{lead}: it {error}") from error
-
-
-def _check_size(tree: MetadataTree, limit: int) -> None:
-    # What several versions share is stored once.
-    size = sum(map(len, set(tree.files.values())))
-    if size <= limit:
-        return
-    by_size = sorted(
-        tree.files, key=lambda path: len(tree.files[path]), reverse=True
-    )
-    biggest = ", ".join(
-        f"{path} ({len(tree.files[path]):,} bytes)" for path in by_size[:3]
-    )
-    raise ImageError(
-        f"the drive would hold {size:,} bytes, and [cfgdrive_virt]"
-        f" max_drive_size allows {limit:,}; the biggest: {biggest}"
-    )

@@ -7,11 +7,13 @@ happen.  Every answer has its reason in words.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal
 
+from cfgdrive_virt.conf import GROUP
 from cfgdrive_virt.exception import UnsupportedCombination
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
-from cfgdrive_virt.model.drive import ISO9660
+from cfgdrive_virt.model.drive import ISO9660, VFAT
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
 #: Other names that images have for libvirt's.
@@ -25,17 +27,38 @@ _ALIASES = {
 _X86 = ("x86_64", "i686")
 _MACHINE = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _CDROM_BUSES = ("ide", "sata", "scsi", "usb")
+_DISK_BUSES = ("virtio", *_CDROM_BUSES)
+
+#: Operating systems, by Glance's os_distro, that read a drive by Afterburn.
+_AFTERBURN = ("coreos", "fedora-coreos", "flatcar", "rhcos")
+
+#: As mount(8) names them.  A file system that isn't listed counts as one
+#: host's own: a drive is then copied that needn't be, and none is lost.
+_SHARED_FILE_SYSTEMS = frozenset({
+    "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.ceph-fuse",
+    "fuse.glusterfs", "fuse.juicefs", "fuse.mfs", "fuse.moosefs",
+    "fuse.quobyte", "fuse.saunafs", "fuse.sshfs", "fuse.vstorage",
+    "fuse.weka", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4",
+    "ocfs2", "orangefs", "panfs", "pvfs2", "quobyte", "smb3", "wekafs",
+})  # fmt: skip
 
 #: Letters by bus, the last first: volumes that are added later count from
 #: the other end.  IDE has four slots.  Up to f, SATA and SCSI need no
 #: controller beyond the first.
 _LETTERS = {
+    "virtio": "zyxwvutsrqponmlkjihgfedcba",
     "ide": "dcba",
     "sata": "fedcba",
     "scsi": "fedcba",
     "usb": "fedcba",
 }
-_PREFIXES = {"ide": "hd", "sata": "sd", "scsi": "sd", "usb": "sd"}
+_PREFIXES = {
+    "virtio": "vd",
+    "ide": "hd",
+    "sata": "sd",
+    "scsi": "sd",
+    "usb": "sd",
+}
 
 
 def required(
@@ -102,6 +125,42 @@ def guest(
     return Guest(architecture, machine_type or machine_types.get(architecture))
 
 
+def sharing(
+    *, images_type: str, shared: bool | None, file_system: str
+) -> Requirement:
+    """Decide whether hosts share the place of the drives.
+
+    :param shared: whether they share instances_path; None where its file
+        system has to tell
+    :param file_system: the type of instances_path's, as mount(8) names it
+    """
+    if images_type == "rbd":
+        return Requirement(True, "hosts share the Ceph pool")
+    if shared is not None:
+        told = "yes" if shared else "no"
+        return Requirement(shared, f"[{GROUP}] instances_path_shared={told}")
+    kind = file_system or "a file system of unknown type"
+    if file_system in _SHARED_FILE_SYSTEMS:
+        return Requirement(True, f"hosts share instances_path on {kind}")
+    return Requirement(False, f"hosts don't share instances_path on {kind}")
+
+
+def must_survive(
+    *, images_type: str, live_migration: str, shared: Requirement
+) -> Requirement:
+    """Decide whether a drive must survive live migration by being copied.
+
+    :param live_migration: ``always``, ``never`` or ``auto``
+    :param shared: what :func:`sharing` said
+    """
+    if live_migration == "auto" or images_type == "rbd":
+        return Requirement(not shared, shared.reason)
+    return Requirement(
+        live_migration == "always",
+        f"[{GROUP}] live_migration={live_migration}",
+    )
+
+
 def decide(
     guest: Guest,
     *,
@@ -109,10 +168,13 @@ def decide(
     images_type: str,
     config_drive_format: str | None,
     virt_type: str,
+    migration: Requirement,
     disk_prefix: str | None = None,
 ) -> Decision:
     """Decide on a drive's format and device.
 
+    :param config_drive_format: None where nobody set it
+    :param migration: what :func:`must_survive` said
     :raises UnsupportedCombination: naming both sides of what excludes
         each other
     """
@@ -121,65 +183,114 @@ def decide(
             f"[libvirt] virt_type={virt_type} can't have a config drive; kvm"
             " and qemu can"
         )
-    if images_type == "rbd":
-        raise UnsupportedCombination(
-            "[libvirt] images_type=rbd: this release keeps config drives in"
-            " files only; use another images_type"
+    in_rbd = images_type == "rbd"
+    if config_drive_format is not None:
+        image_format = config_drive_format
+        why_format = "because config_drive_format is set"
+    elif migration and not in_rbd:
+        image_format = VFAT
+        why_format = (
+            f"because {migration.reason}: live migration copies a drive only"
+            " if it is writable"
         )
-    check_format(config_drive_format or ISO9660)
-    bus, why = _cdrom_bus(guest, image_properties.get("hw_cdrom_bus"))
-    told = "is set" if config_drive_format else "is the default"
+    else:
+        image_format = ISO9660
+        why_format = f"as every reader takes it, and {migration.reason}"
+    if in_rbd or image_format == VFAT:
+        device: Literal["cdrom", "disk"] = "disk"
+        bus, why_bus = _disk_bus(guest, image_properties.get("hw_disk_bus"))
+    else:
+        device = "cdrom"
+        bus, why_bus = _cdrom_bus(guest, image_properties.get("hw_cdrom_bus"))
+    place = "RBD" if in_rbd else "a file"
     return Decision(
-        format=ISO9660,
-        device="cdrom",
+        format=image_format,
+        device=device,
         bus=bus,
-        target=_target(bus, disk_prefix, guest.targets),
-        readonly=True,
-        reason=f"a drive in a file, and {ISO9660} {told}: a cdrom; on {bus}"
-        f" {why}",
+        target=_target(bus, device, disk_prefix, guest.targets),
+        # In RBD an ISO9660 drive is writable too: QEMU then holds a watch on
+        # the volume, so that nobody removes it from under a guest.
+        readonly=device == "cdrom",
+        reason=f"a drive in {place}; {image_format} {why_format}; a {device}"
+        f" on {bus} {why_bus}",
+        warnings=tuple(
+            _warnings(image_format, device, image_properties, migration)
+        ),
     )
 
 
-def check_format(name: str) -> None:
-    """Refuse a format that can't be built.
-
-    :raises UnsupportedCombination: naming those that can
-    """
-    if name != ISO9660:
-        raise UnsupportedCombination(
-            f"config drive format {name}: this release builds {ISO9660} only"
+def _warnings(
+    image_format: str,
+    device: str,
+    image_properties: Mapping[str, str],
+    migration: Requirement,
+) -> Iterator[str]:
+    system = image_properties.get("os_distro", "").lower()
+    if image_format == VFAT and system in _AFTERBURN:
+        yield (
+            f"image property os_distro={system}: its Afterburn reads iso9660"
+            " only; set config_drive_format=iso9660"
         )
+    if device == "cdrom" and migration:
+        yield (
+            f"config_drive_format={image_format} is set, but"
+            f" {migration.reason}: libvirt neither copies nor checks a"
+            " read-only drive, so live migration needs the same file at the"
+            " destination beforehand"
+        )
+
+
+def _disk_bus(guest: Guest, wish: str | None) -> tuple[str, str]:
+    """Return the bus and why; an image's own wish outranks the default."""
+    if wish is None:
+        return "virtio", "as ever"
+    _check_bus(guest, "hw_disk_bus", wish, "disk", _DISK_BUSES)
+    return wish, f"because image property hw_disk_bus={wish}"
 
 
 def _cdrom_bus(guest: Guest, wish: str | None) -> tuple[str, str]:
     """Return the bus and why; an image's own wish outranks the machine."""
-    q35 = "q35" in (guest.machine_type or "")
-    has_ide = guest.architecture in _X86 and not q35
     if wish is not None:
-        if wish not in _CDROM_BUSES:
-            raise UnsupportedCombination(
-                f"image property hw_cdrom_bus={wish!a} can't hold a"
-                f" cdrom; {', '.join(_CDROM_BUSES)} can"
-            )
-        if wish == "ide" and not has_ide:
-            raise UnsupportedCombination(
-                f"image property hw_cdrom_bus=ide, and {guest.machine} has no"
-                " IDE controller; use sata or scsi"
-            )
+        _check_bus(guest, "hw_cdrom_bus", wish, "cdrom", _CDROM_BUSES)
         return wish, f"because image property hw_cdrom_bus={wish}"
     if guest.architecture not in _X86:
         return "scsi", f"because {guest.architecture} has no IDE"
-    if q35:
+    if not _has_ide(guest):
         return "sata", f"because {guest.machine} has no IDE"
     return "ide", f"as ever for {guest.machine}"
 
 
-def _target(bus: str, prefix: str | None, taken: Collection[str]) -> str:
+def _has_ide(guest: Guest) -> bool:
+    return guest.architecture in _X86 and "q35" not in (
+        guest.machine_type or ""
+    )
+
+
+def _check_bus(
+    guest: Guest, name: str, wish: str, device: str, buses: Sequence[str]
+) -> None:
+    if wish not in buses:
+        raise UnsupportedCombination(
+            f"image property {name}={wish!a} can't hold a {device};"
+            f" {', '.join(buses)} can"
+        )
+    if wish == "ide" and not _has_ide(guest):
+        others = " or ".join(bus for bus in buses if bus not in ("ide", "usb"))
+        raise UnsupportedCombination(
+            f"image property {name}=ide, and {guest.machine} has no IDE"
+            f" controller; use {others}"
+        )
+
+
+def _target(
+    bus: str, device: str, prefix: str | None, taken: Collection[str]
+) -> str:
     prefix = prefix or _PREFIXES[bus]
     for letter in _LETTERS[bus]:
         if prefix + letter not in taken:
             return prefix + letter
     raise UnsupportedCombination(
         f"no device name is free for the config drive on {bus}:"
-        f" {', '.join(sorted(taken))} are taken; use another hw_cdrom_bus"
+        f" {', '.join(sorted(taken))} are taken; use another"
+        f" hw_{device}_bus"
     )

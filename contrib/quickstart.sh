@@ -41,6 +41,13 @@ cfgdrive() { cfgdrive-virt --config-file "$work/nova.conf" "$@"; }
 say 'Plan: what will be built, where, and why'
 cfgdrive plan "$sample"
 
+say 'The same where nobody migrates instances'
+cat >"$work/never.conf" <<END
+[cfgdrive_virt]
+live_migration = never
+END
+cfgdrive --config-file "$work/never.conf" plan "$sample"
+
 domain=()
 if "$root/contrib/guest/build-probe" "$cache/probe"; then
     domain=(--domain "$work/domain.xml")

@@ -49,7 +49,6 @@ isolated_venv() { make_venv "$1" --symlinks "${@:2}"; }
 make_venv() {
     local directory=$cache/$1 option=$2 wanted
     shift 2
-    set -- 'setuptools>=70' "$@"
     wanted=$(/usr/bin/python3 --version; printf '%s\n' "$option" "$@")
     if [[ $wanted == "$(cat "$directory/.wanted" 2>/dev/null)" ]]; then
         return
@@ -58,13 +57,23 @@ make_venv() {
     mkdir -p "$cache"
     /usr/bin/python3 -m venv "$option" "$directory" ||
         die "can't make a virtual environment in $directory"
-    "$directory/bin/pip" install -qq --disable-pip-version-check "$@" ||
-        die "pip can't install: $*"
+    if (($#)); then
+        "$directory/bin/pip" install -qq --disable-pip-version-check "$@" ||
+            die "pip can't install: $*"
+    fi
     echo "$wanted" >"$directory/.wanted"
 }
 
-# this_checkout NAME [OPTION ...]: put this very checkout into it.
+# this_checkout NAME [OPTION ...]: put this very checkout into it. It is built
+# apart from the system's packages: some of those break newer setuptools.
 this_checkout() {
-    "$cache/$1/bin/pip" install -qq --disable-pip-version-check \
-        --no-build-isolation "${@:2}" -e "$root" || die "pip can't install $root"
+    local directory=$cache/$1 wanted
+    shift
+    wanted=$root:$(cat "$root/setup.py" "$root/pyproject.toml" | sha256sum)
+    if [[ $wanted == "$(cat "$directory/.checkout" 2>/dev/null)" ]]; then
+        return
+    fi
+    "$directory/bin/pip" install -qq --disable-pip-version-check "$@" \
+        -e "$root" || die "pip can't install $root"
+    echo "$wanted" >"$directory/.checkout"
 }

@@ -50,30 +50,42 @@ check() {   # check WHAT COMMAND ...
 is() { [[ $1 && $1 == "$2" ]]; }
 # shellcheck disable=SC2317
 fails() { ! "$@"; }
+planned() {   # planned KEY: a value of the plan, such as location
+    python3 -c 'import json, sys
+plan = json.load(sys.stdin)
+print({**plan["decision"], **plan}[sys.argv[1]])' "$1" <<<"$plan"
+}
+# shellcheck disable=SC2317
 capacity() {
-    virsh -c "$connect" domblkinfo "$uuid" "$drive" |
+    virsh -c "$connect" domblkinfo "$uuid" "$(planned target)" |
         sed -n 's/^Capacity: *//p'
 }
-location() {
-    cfgdrive plan - --json <<<"$instance" |
-        python3 -c 'import json, sys; print(json.load(sys.stdin)["location"])'
+# shellcheck disable=SC2317
+size() {
+    cfgdrive inspect "$drive" --json | sed -n 's/^  "size": \([0-9]*\),/\1/p'
 }
+# shellcheck disable=SC2317
+found() { cfgdrive list --json | grep -qF "\"$drive\""; }
 
-drive=$(location)
+plan=$(cfgdrive plan - --json <<<"$instance")
+drive=$(planned location)
 cfgdrive spawn - --connect "$connect" <<<"$instance"
 trap 'cfgdrive destroy "$uuid" --connect "$connect" >/dev/null' EXIT
 echo
 check 'the domain runs' \
     is "$(virsh -c "$connect" domstate "$uuid" | head -n 1)" running
-check 'one of its disks, a cdrom, is the drive' \
-    grep -qE "^ *file +cdrom .*$uuid/disk\.config$" \
+check "one of its disks, a $(planned device), is the drive" \
+    grep -qE "^ *(file|network) +$(planned device) +$(planned target) .*${drive#rbd:}$" \
     <(virsh -c "$connect" domblklist --details "$uuid")
-check 'libvirt sees all of it' is "$(capacity)" "$(stat -c %s "$drive")"
-check 'nobody else may read the drive' is "$(stat -c %a "$drive")" 600
-check "the drive holds the instance's uuid" \
-    grep -qF "\"uuid\": \"$uuid\"" <(cfgdrive inspect "$drive" --json)
+check 'libvirt sees all of it' is "$(capacity)" "$(size)"
+if [[ $drive != rbd:* ]]; then
+    check 'nobody else may read the drive' is "$(stat -c %a "$drive")" 600
+fi
+check 'the drive is whole, and says what it should' \
+    cfgdrive verify "$drive" --instance <(echo "$instance")
+check 'the drive is listed' found
 cfgdrive destroy "$uuid" --connect "$connect" >/dev/null
 trap - EXIT
 check 'the domain is gone' fails virsh -c "$connect" dominfo "$uuid"
-check 'the drive is gone' fails test -e "$drive"
+check 'the drive is gone' fails found
 exit "$failed"

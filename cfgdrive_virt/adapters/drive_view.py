@@ -7,6 +7,7 @@ their credentials there).
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
@@ -18,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.metadata.check import ABSENT, Difference
 from cfgdrive_virt.model import rules
+from cfgdrive_virt.model.drive import StoredDrive
 from cfgdrive_virt.model.tree import MetadataTree
 
 MASK = "<hidden>"
@@ -43,6 +46,45 @@ def describe(
             **_content(path, content, show_secrets=show_secrets),
         }
         for path, content in tree.files.items()
+    }
+
+
+def difference(found: Difference, *, show_secrets: bool) -> dict[str, Any]:
+    """Return a difference, ready for JSON; a side without it is left out."""
+    name = found.path.rpartition("/")[2]
+    hidden = not show_secrets and (
+        name.startswith("vendor_data")
+        # Of a key such as meta.db_password any part may tell.
+        or any(map(_SECRET.search, re.split(r"\[\d+\]|\.", found.key)))
+    )
+    sides = {"expected": found.expected, "found": found.found}
+    return {
+        "path": found.path,
+        "key": found.key,
+        **{
+            name: f"({len(value):,} bytes)"
+            if isinstance(value, bytes)
+            else value
+            if show_secrets
+            else _masked(value, whole=hidden)
+            for name, value in sides.items()
+            if value is not ABSENT
+        },
+    }
+
+
+def stored(drive: StoredDrive) -> dict[str, Any]:
+    """Return what is known of a drive in a store, ready for JSON."""
+    moment = datetime.datetime.fromtimestamp(
+        drive.modified, datetime.timezone.utc
+    )
+    return {
+        "location": str(drive.location),
+        "instance": drive.location.uuid,
+        "size": drive.size,
+        "modified": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        "ours": drive.ours,
+        "users": list(drive.users),
     }
 
 

@@ -9,13 +9,28 @@ from typing import BinaryIO
 
 from oslo_config import cfg
 
+from cfgdrive_virt import storage
 from cfgdrive_virt.adapters import instance_file
 from cfgdrive_virt.driver import ConfigDriveDriver
-from cfgdrive_virt.exception import InvalidConfiguration, StoreError
+from cfgdrive_virt.exception import (
+    InvalidConfiguration,
+    InvalidRequest,
+    Problem,
+    StoreError,
+)
 from cfgdrive_virt.image import iso9660
+from cfgdrive_virt.model import rules
+from cfgdrive_virt.model.drive import RbdLocation
 from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.value import show
+from cfgdrive_virt.settings import Settings
 
 _CHUNK = 1024 * 1024
+_VOLUME = "rbd:"
+
+#: Largest drive that is read, unless max_drive_size is larger.
+_MOST_DRIVE_BYTES = 256 * 1024 * 1024
+_MOST_UUID_BYTES = 64 * 1024 * 1024
 
 
 def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
@@ -64,6 +79,54 @@ def load_instance(name: str) -> ConfigDriveRequest:
     source = "standard input" if name == "-" else name
     data = read_file(name, instance_file.MOST_BYTES)
     return instance_file.load(data, source)
+
+
+def load_uuids(name: str) -> set[str]:
+    """Return the UUIDs of a file, a line each, ``-`` for standard input.
+
+    Empty lines, and lines that begin with #, say nothing.
+
+    :raises InvalidRequest: if a line is no UUID, or there is none
+    """
+    source = "standard input" if name == "-" else name
+    text = read_file(name, _MOST_UUID_BYTES).decode("utf-8", "replace")
+    found, problems = set(), []
+    for number, line in enumerate(text.splitlines(), 1):
+        word = line.strip()
+        if not word or word.startswith("#"):
+            continue
+        try:
+            found.add(rules.canonical_uuid(word))
+        except ValueError as error:
+            # Not quoted: it may be some other file, of secrets.
+            problems.append(Problem(f"line {number}", "", str(error)))
+    if not found and not problems:
+        # Taken as it stands, it would make an orphan of every drive.
+        problems.append(Problem("", "", "must name at least one instance"))
+    if problems:
+        raise InvalidRequest(problems, source)
+    return found
+
+
+def is_volume(name: str) -> bool:
+    """Tell whether a drive's name is a volume's."""
+    return name.startswith(_VOLUME)
+
+
+def read_drive(name: str, settings: Settings) -> bytes:
+    """Return the bytes of a drive: a file's, or those of ``rbd:pool/name``.
+
+    :raises StoreError: if it can't be read
+    """
+    most = max(_MOST_DRIVE_BYTES, settings.max_drive_size)
+    if not is_volume(name):
+        return read_file(name, most)
+    pool, _, volume = name.removeprefix(_VOLUME).partition("/")
+    if not pool or not volume:
+        rule = "must be rbd:POOL/VOLUME"
+        raise InvalidRequest([Problem("drive", show(name), rule)])
+    location = RbdLocation(volume[:36], pool, volume)
+    return storage.rbd_store_of(settings).read(location, most)
 
 
 def read_file(name: str, most: int) -> bytes:

@@ -16,7 +16,7 @@ import libvirt
 from cfgdrive_virt.device.domain import MARK, Domain, small_domain
 from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Plan
 from cfgdrive_virt.exception import ConfigDriveError, DomainError
-from cfgdrive_virt.model.drive import FileLocation
+from cfgdrive_virt.model.drive import Location, is_drive
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
 LOG = logging.getLogger(__name__)
@@ -63,6 +63,15 @@ def connected(uri: str) -> Iterator[libvirt.virConnect]:
     finally:
         with contextlib.suppress(libvirt.libvirtError):
             connection.close()
+
+
+def instances(connection: libvirt.virConnect) -> set[str]:
+    """Return the UUIDs of all domains, running or not.
+
+    :raises DomainError: if libvirt refuses
+    """
+    with _explained("can't list domains"):
+        return {domain.UUIDString() for domain in connection.listAllDomains()}
 
 
 class LibvirtService:
@@ -194,7 +203,7 @@ def _remove(domain: libvirt.virDomain) -> None:
             raise
 
 
-def _refuse_foreign(domain: libvirt.virDomain, location: FileLocation) -> None:
+def _refuse_foreign(domain: libvirt.virDomain, location: Location) -> None:
     try:
         domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, MARK)
     except libvirt.libvirtError as error:
@@ -204,12 +213,12 @@ def _refuse_foreign(domain: libvirt.virDomain, location: FileLocation) -> None:
             f"domain {domain.name()} wasn't spawned by cfgdrive_virt; if it"
             " is to go, remove it with virsh"
         ) from error
-    for path in Domain(domain.XMLDesc()).disk_files():
-        if path.endswith(f"/{location.path.name}") and path != str(location):
+    for source in Domain(domain.XMLDesc()).disk_sources():
+        if is_drive(source) and source != location.source:
             raise DomainError(
-                f"the drive of domain {domain.name()} is {path}, and"
-                f" instances_path says {location}; use the configuration"
-                " that it was spawned with"
+                f"the drive of domain {domain.name()} is {source}, and the"
+                f" configuration says {location}; use the configuration that"
+                " it was spawned with"
             )
 
 

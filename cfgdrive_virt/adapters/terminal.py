@@ -7,12 +7,14 @@ the terminal but what can be printed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sys
 from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -42,6 +44,18 @@ def print_facts(facts: dict[str, str]) -> None:
         _console().print(Text.assemble((f"{name:<8}", "bold"), text))
 
 
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return a plan, ready for JSON."""
+    decision = plan.decision
+    return {
+        "required": plan.requirement.required,
+        "required_reason": plan.requirement.reason,
+        "location": None if plan.location is None else str(plan.location),
+        "decision": None if decision is None else dataclasses.asdict(decision),
+        "disk_xml": plan.disk_xml,
+    }
+
+
 def print_plan(plan: Plan) -> None:
     """Print what is planned, why, and the XML."""
     verdict = "yes" if plan.requirement else "no"
@@ -56,10 +70,43 @@ def print_plan(plan: Plan) -> None:
             "why": decision.reason,
             "where": str(plan.location),
         }
+        if decision.warnings:
+            facts["warning"] = "; ".join(decision.warnings)
     print_facts(facts)
     if plan.disk_xml is not None:
         _console().print()
         _console().print(_syntax(plan.disk_xml.rstrip(), "xml"))
+
+
+def print_lines(lines: list[str]) -> None:
+    """Print lines, below what they explain."""
+    for line in lines:
+        _console().print(f"  {printable(line)}", markup=False)
+
+
+def print_differences(differences: list[dict[str, Any]]) -> None:
+    """Print differences, as drive_view.difference returns them."""
+    for found in differences:
+        sides = [
+            f"{side} {_cell(found.get(side, 'nothing'))}"
+            for side in ("expected", "found")
+        ]
+        where = f"{found['path']} {found['key']}".rstrip()
+        print_lines([f"{where}: {', '.join(sides)}"])
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print rows below the names of their columns; none for no rows."""
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(
+            *(Text(printable(_cell(value))) for value in row.values())
+        )
+    _console().print(table)
 
 
 def print_tree(title: str, files: dict[str, dict[str, Any]]) -> None:
@@ -101,6 +148,10 @@ def _branch(branches: dict[str, Tree], directory: str) -> Tree:
             Text(printable(name))
         )
     return branches[directory]
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _syntax(text: str, language: str) -> Syntax:

@@ -123,10 +123,13 @@ class Domain:
         devices = _child(self._root, "devices")
         devices.append(etree.fromstring(disk_xml))
 
-    def disk_files(self) -> list[str]:
-        """Return the paths of the files that are disks."""
+    def disk_sources(self) -> list[str]:
+        """Return the paths and volumes (``pool/name``) that are disks."""
         sources = self._root.iterfind("devices/disk/source")
-        return [source.get("file", "") for source in sources]
+        return [
+            source.get("file") or source.get("name") or ""
+            for source in sources
+        ]
 
     def locate(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
         """Return devices with the bus and address that libvirt gave them.

@@ -115,6 +115,10 @@ def a_command(
     return [str(program), "--config-file", str(conf)], str(instance)
 
 
+def set_format(driver: ConfigDriveDriver, image_format: str) -> None:
+    driver._conf.set_override("config_drive_format", image_format)
+
+
 def files_by_7z(
     drive: pathlib.Path, directory: pathlib.Path
 ) -> dict[str, bytes]:
@@ -140,19 +144,28 @@ def disks(domain: libvirt.virDomain) -> dict[str, ET.Element]:
 
 
 @pytest.mark.parametrize(
-    ("machine", "bus", "target"),
-    [("pc", "ide", "hdd"), ("q35", "sata", "sdf")],
+    ("machine", "image_format", "device", "bus", "target"),
+    [
+        ("pc", "iso9660", "cdrom", "ide", "hdd"),
+        ("q35", "iso9660", "cdrom", "sata", "sdf"),
+        ("pc", "vfat", "disk", "virtio", "vdz"),
+        ("q35", "vfat", "disk", "virtio", "vdz"),
+    ],
 )
 def test_the_guests_kernel_reads_every_file(
     machine: str,
+    image_format: str,
+    device: str,
     bus: str,
     target: str,
+    driver: ConfigDriveDriver,
     service: LibvirtService,
     connection: libvirt.virConnect,
     probe: Probe,
     instances: pathlib.Path,
     tmp_path: pathlib.Path,
 ) -> None:
+    set_format(driver, image_format)
     request = a_request()
     console = Console(tmp_path / "serial.log")
     xml = probe_domain_xml(
@@ -165,10 +178,11 @@ def test_the_guests_kernel_reads_every_file(
     assert drive.stat().st_mode & 0o777 == 0o600
     domain = connection.lookupByUUIDString(request.uuid)
     disk = disks(domain)[target]
-    assert disk.attrib["device"] == "cdrom"
+    assert disk.attrib["device"] == device
     assert disk.find("target").attrib["bus"] == bus
     assert disk.find("source").attrib["file"] == str(drive)
-    assert disk.find("readonly") is not None
+    # libvirt copies writable disks only.
+    assert (disk.find("readonly") is None) == (image_format == "vfat")
     written = files_by_7z(drive, tmp_path / "extracted")
     assert "openstack/latest/meta_data.json" in written
     assert console.probe_round(1) == {
@@ -183,12 +197,16 @@ def test_the_guests_kernel_reads_every_file(
         connection.lookupByUUIDString(request.uuid)
 
 
+@pytest.mark.parametrize("image_format", ["iso9660", "vfat"])
 def test_cloud_init_comes_up_from_the_drive(
+    image_format: str,
+    driver: ConfigDriveDriver,
     service: LibvirtService,
     probe: Probe,
     cloud_image: pathlib.Path,
     tmp_path: pathlib.Path,
 ) -> None:
+    set_format(driver, image_format)
     key = (
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGprobeprobeprobeprobeprobe"
         "probeprobeprobepro probe@k1"
@@ -243,7 +261,8 @@ runcmd:
     console.wait_for("SEEN all", 300)
     seen = dict(re.findall(r"SEEN (\w+) (.*?)\r?\n", console.text()))
     assert seen["hostname"] == "web-1"
-    assert seen["source"].startswith("config-disk (/dev/sr0)")
+    device = {"iso9660": "/dev/sr0", "vfat": "/dev/vd"}[image_format]
+    assert seen["source"].startswith(f"config-disk ({device}")
     assert seen["uuid"] == request.uuid
     assert key.split()[1] in seen["key"]
     assert hashlib.sha256(content).hexdigest() in seen["file"]
@@ -327,24 +346,36 @@ def test_device_tags_carry_the_addresses_that_libvirt_gave(
 
 
 @pytest.mark.parametrize(
-    ("machine", "properties"),
+    ("machine", "image_format", "properties"),
     [
-        ("pc", {}),
-        ("pc", {"hw_cdrom_bus": "scsi"}),
-        ("pc", {"hw_cdrom_bus": "sata"}),
-        ("pc", {"hw_cdrom_bus": "usb"}),
-        ("q35", {}),
-        ("q35", {"hw_cdrom_bus": "scsi"}),
-        ("q35", {"hw_cdrom_bus": "usb"}),
+        ("pc", "iso9660", {}),
+        ("pc", "iso9660", {"hw_cdrom_bus": "scsi"}),
+        ("pc", "iso9660", {"hw_cdrom_bus": "sata"}),
+        ("pc", "iso9660", {"hw_cdrom_bus": "usb"}),
+        ("q35", "iso9660", {}),
+        ("q35", "iso9660", {"hw_cdrom_bus": "scsi"}),
+        ("q35", "iso9660", {"hw_cdrom_bus": "usb"}),
+        ("pc", "vfat", {}),
+        ("pc", "vfat", {"hw_disk_bus": "ide"}),
+        ("pc", "vfat", {"hw_disk_bus": "scsi"}),
+        ("pc", "vfat", {"hw_disk_bus": "sata"}),
+        ("pc", "vfat", {"hw_disk_bus": "usb"}),
+        ("q35", "vfat", {}),
+        ("q35", "vfat", {"hw_disk_bus": "scsi"}),
+        ("q35", "vfat", {"hw_disk_bus": "sata"}),
+        ("q35", "vfat", {"hw_disk_bus": "usb"}),
     ],
     ids=str,
 )
 def test_libvirt_starts_a_domain_with_the_drive_on_every_bus(
     machine: str,
+    image_format: str,
     properties: dict[str, str],
+    driver: ConfigDriveDriver,
     service: LibvirtService,
     connection: libvirt.virConnect,
 ) -> None:
+    set_format(driver, image_format)
     request = a_request(
         image_properties={"hw_machine_type": machine, **properties}
     )
@@ -365,7 +396,7 @@ def test_libvirt_starts_a_domain_with_the_drive_on_every_bus(
         )
         if controller.attrib["type"] == decision.bus
     ]
-    assert controllers == ["0"]
+    assert controllers == ([] if decision.bus == "virtio" else ["0"])
 
 
 def test_an_instance_that_needs_no_drive_gets_none(
@@ -410,7 +441,7 @@ def test_a_domain_that_does_not_start_keeps_a_drive_that_was_there(
     request = a_request()
     drive = driver.spawn(request)
     assert drive is not None
-    before = drive.location.path.read_bytes()
+    before = pathlib.Path(drive.location.source).read_bytes()
     xml = (
         "<domain type='qemu'><memory>65536</memory><os><type>hvm</type>"
         "<kernel>/nonexistent/kernel</kernel></os></domain>"
@@ -419,7 +450,7 @@ def test_a_domain_that_does_not_start_keeps_a_drive_that_was_there(
     with pytest.raises(ConfigDriveError, match="can't start domain"):
         service.spawn(request, xml)
 
-    assert drive.location.path.read_bytes() == before
+    assert pathlib.Path(drive.location.source).read_bytes() == before
 
 
 def test_a_drive_that_cannot_be_built_leaves_no_domain(
@@ -555,7 +586,8 @@ def test_a_rebuilt_drive_stays_when_its_domain_does_not_start(
     with pytest.raises(ConfigDriveError, match="can't start domain"):
         service.spawn(request, xml, rebuild=True)
 
-    assert b"CD001" in drive.location.path.read_bytes()
+    data = pathlib.Path(drive.location.source).read_bytes()
+    assert b"CFGDRIVE_VIRT" in data
 
 
 class Interrupted(ConfigDriveDriver):

@@ -32,7 +32,7 @@ from cfgdrive_virt import (
     ShareDevice,
     Subnet,
 )
-from cfgdrive_virt.image import iso9660
+from cfgdrive_virt.image import read
 from cfgdrive_virt.model.network import INTERFACE_TYPES
 from cfgdrive_virt.model.request import Device
 
@@ -116,7 +116,7 @@ class Drives:
         """Return the files of our drive, read from its image."""
         with self._options(spawn), _services(spawn):
             image = ConfigDriveDriver(CONF).build(request(spawn))
-        return dict(iso9660.read(image.data).files)
+        return dict(read(image.data).tree.files)
 
     @contextlib.contextmanager
     def _options(self, spawn: Spawn) -> Iterator[None]:

@@ -11,7 +11,7 @@ from nova.virt import configdrive
 from nova.virt.libvirt import blockinfo
 from oracle import CONF, objects
 
-from cfgdrive_virt import ConfigDriveRequest, policy
+from cfgdrive_virt import ConfigDriveRequest, Requirement, policy
 from cfgdrive_virt.exception import UnsupportedCombination
 
 UUID = "83679162-1378-4288-a2d4-70e13ec132aa"
@@ -32,15 +32,19 @@ def request(**fields: object) -> ConfigDriveRequest:
     return ConfigDriveRequest(uuid=UUID, name="n", hostname="n", **fields)
 
 
-def novas_bus(properties: dict[str, str]) -> str:
+def novas_bus(properties: dict[str, str], device: str = "cdrom") -> str:
     image_meta = objects.ImageMeta.from_dict({"properties": properties})
     found: str = blockinfo.get_disk_bus_for_device_type(
-        None, "qemu", image_meta, "cdrom"
+        None, "qemu", image_meta, device
     )
     return found
 
 
-def our_bus(properties: dict[str, str], machine_types: dict[str, str]) -> str:
+def our_bus(
+    properties: dict[str, str],
+    machine_types: dict[str, str],
+    image_format: str = "iso9660",
+) -> str:
     guest = policy.guest(
         request(image_properties=properties),
         host_architecture="x86_64",
@@ -50,8 +54,9 @@ def our_bus(properties: dict[str, str], machine_types: dict[str, str]) -> str:
         guest,
         image_properties=properties,
         images_type="default",
-        config_drive_format=None,
+        config_drive_format=image_format,
         virt_type="qemu",
+        migration=Requirement(False, "as told"),
     ).bus
 
 
@@ -95,6 +100,13 @@ def test_the_bus_is_novas(
     except UnsupportedCombination:
         assert wanted == "ide"
         assert bus == "ide", DIFFERENCES["IDE on q35"]
+
+
+@pytest.mark.parametrize("bus", [None, "virtio", "ide", "sata", "scsi", "usb"])
+def test_the_bus_of_a_disk_is_novas(bus: str | None) -> None:
+    properties = {} if bus is None else {"hw_disk_bus": bus}
+
+    assert our_bus(properties, {}, "vfat") == novas_bus(properties, "disk")
 
 
 @pytest.mark.parametrize("architecture", NO_IDE)

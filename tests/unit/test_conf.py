@@ -11,13 +11,10 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
-from cfgdrive_virt.conf import (
-    GROUP,
-    list_opts,
-    read_settings,
-    register_opts,
-)
+from cfgdrive_virt.conf import GROUP, list_opts, register_opts
 from cfgdrive_virt.exception import InvalidConfiguration
+from cfgdrive_virt.model.drive import Monitor
+from cfgdrive_virt.settings import read_settings
 
 from .processes import python
 from .samples import ROOT
@@ -46,6 +43,12 @@ def test_without_a_word_novas_defaults_hold() -> None:
     assert (found.cache_modes, found.machine_types) == ({}, {})
     assert (found.discard, found.disk_prefix) == (None, None)
     assert found.max_drive_size == 64 * 1024 * 1024
+    assert (found.live_migration, found.verify_drive) == ("auto", False)
+    assert found.instances_path_shared is None
+    assert (found.rbd_pool, found.rbd_ceph_conf) == ("rbd", "")
+    assert (found.rbd_user, found.rbd_secret_uuid) == (None, None)
+    assert (found.rbd_connect_timeout, found.rbd_operation_timeout) == (5, 30)
+    assert found.rbd_monitors == ()
 
 
 def test_every_option_is_read(conf: Conf) -> None:
@@ -69,8 +72,18 @@ def test_every_option_is_read(conf: Conf) -> None:
         hw_disk_discard = unmap
         hw_machine_type = x86_64=q35, aarch64=virt
         disk_prefix = vd
+        images_rbd_pool = vms
+        images_rbd_ceph_conf = /etc/ceph/east.conf
+        rbd_user = nova
+        rbd_secret_uuid = 2A5B08E4-3DCA-4FF9-9A1D-40389758D081
+        rbd_connect_timeout = 9
         [cfgdrive_virt]
         max_drive_size = 1
+        live_migration = never
+        instances_path_shared = no
+        verify_drive = yes
+        rbd_operation_timeout = 7
+        rbd_monitors = ceph-1:6789, 10.0.0.2:3300, [fd00::1]:6789
         """.replace("        ", "")
         )
     )
@@ -86,6 +99,18 @@ def test_every_option_is_read(conf: Conf) -> None:
     assert found.machine_types == {"x86_64": "q35", "aarch64": "virt"}
     assert (found.discard, found.disk_prefix) == ("unmap", "vd")
     assert found.max_drive_size == 1024 * 1024
+    assert (found.live_migration, found.verify_drive) == ("never", True)
+    assert found.instances_path_shared is False
+    assert found.rbd_pool == "vms"
+    assert found.rbd_ceph_conf == "/etc/ceph/east.conf"
+    assert found.rbd_user == "nova"
+    assert found.rbd_secret_uuid == "2a5b08e4-3dca-4ff9-9a1d-40389758d081"
+    assert (found.rbd_connect_timeout, found.rbd_operation_timeout) == (9, 7)
+    assert found.rbd_monitors == (
+        Monitor("ceph-1", 6789),
+        Monitor("10.0.0.2", 3300),
+        Monitor("fd00::1", 6789),
+    )
 
 
 def test_options_that_are_not_known_are_no_error(conf: Conf) -> None:
@@ -112,6 +137,19 @@ def test_options_that_are_not_known_are_no_error(conf: Conf) -> None:
         ("cfgdrive_virt", "max_drive_size = 0"),
         ("cfgdrive_virt", "max_drive_size = 4096"),
         ("cfgdrive_virt", "max_drive_size = much"),
+        ("libvirt", "images_rbd_pool ="),
+        ("libvirt", "images_rbd_pool = a/b"),
+        ("libvirt", "rbd_secret_uuid = mine"),
+        ("cfgdrive_virt", "live_migration = yes"),
+        ("cfgdrive_virt", "instances_path_shared = maybe"),
+        ("cfgdrive_virt", "verify_drive = often"),
+        ("cfgdrive_virt", "rbd_operation_timeout = 0"),
+        ("cfgdrive_virt", "rbd_monitors = 10.0.0.1"),
+        ("cfgdrive_virt", "rbd_monitors = 10.0.0.1:0"),
+        ("cfgdrive_virt", "rbd_monitors = 10.0.0.1:65536"),
+        ("cfgdrive_virt", "rbd_monitors = fd00::1:6789"),
+        ("cfgdrive_virt", "rbd_monitors = [10.0.0.1]:6789"),
+        ("cfgdrive_virt", "rbd_monitors = v2:10.0.0.1:3300/0"),
     ],
 )
 def test_a_value_that_an_option_cannot_have_is_told(
@@ -150,7 +188,10 @@ def test_a_cache_mode_that_is_not_known_is_ignored_as_nova_does(
 ) -> None:
     settings(conf("[libvirt]\ndisk_cachemodes = file=fast,block=none\n"))
     (record,) = caplog.records
-    assert (record.levelname, record.name) == ("WARNING", "cfgdrive_virt.conf")
+    assert (record.levelname, record.name) == (
+        "WARNING",
+        "cfgdrive_virt.settings",
+    )
     assert record.getMessage() == (
         "[libvirt] disk_cachemodes file=fast is ignored; known modes: default,"
         " none, writethrough, writeback, directsync, unsafe"
@@ -313,3 +354,14 @@ def test_importing_loads_nothing_that_a_service_may_not_have() -> None:
     assert not tops & {
         "nova", "libvirt", "rados", "rbd", "yaml", "click", "rich",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_a_time_out_that_would_be_none_is_the_default_with_a_word(
+    conf: Conf, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    found = settings(conf(f"[libvirt]\nrbd_connect_timeout = {value}\n"))
+    assert found.rbd_connect_timeout == 5
+    assert caplog.messages == [
+        f"[libvirt] rbd_connect_timeout={value} would wait for ever; 5 is used"
+    ]

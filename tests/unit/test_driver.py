@@ -23,9 +23,11 @@ from cfgdrive_virt import (
     ConfigDriveError,
     ConfigDriveRequest,
     Drive,
+    DriveImage,
     Guest,
     InjectedFile,
     NicDevice,
+    image,
 )
 from cfgdrive_virt.exception import (
     ImageError,
@@ -35,7 +37,6 @@ from cfgdrive_virt.exception import (
     StoreError,
     UnsupportedCombination,
 )
-from cfgdrive_virt.image import iso9660
 
 from .processes import NOBODY, Child, as_nobody
 from .samples import (
@@ -48,6 +49,7 @@ from .samples import (
     wanted,
 )
 
+CDROM = "[cfgdrive_virt]\nlive_migration = never\n"
 Q35 = "[libvirt]\nhw_machine_type = x86_64=q35\n"
 
 Make = Callable[..., ConfigDriveDriver]
@@ -75,7 +77,7 @@ def drive(instances: Path) -> Path:
 
 
 def tree(data: bytes) -> dict[str, bytes]:
-    return dict(iso9660.read(data).files)
+    return dict(image.read(data).tree.files)
 
 
 def meta_data(data: bytes) -> Any:
@@ -430,12 +432,14 @@ def test_many_spawn_and_destroy_at_once_and_nothing_breaks(
 def test_a_plan_tells_everything_and_touches_nothing(
     make: Make, instances: Path
 ) -> None:
-    plan = make("[libvirt]\ndisk_cachemodes = file=unsafe\n").plan(wanted())
+    plan = make(f"{CDROM}[libvirt]\ndisk_cachemodes = file=unsafe\n").plan(
+        wanted()
+    )
     assert plan.requirement.reason == "the request asks for one"
     assert plan.decision is not None
     assert (plan.decision.bus, plan.decision.target) == ("ide", "hdd")
     assert plan.location is not None
-    assert plan.location.path == instances / UUID / "disk.config"
+    assert plan.location.source == f"{instances}/{UUID}/disk.config"
     assert plan.disk_xml is not None
     assert str(plan.location) in plan.disk_xml
     assert 'cache="unsafe"' in plan.disk_xml
@@ -451,7 +455,7 @@ def test_a_plan_without_a_drive_has_its_reason_only(
 
 
 def test_without_a_drive_unsupported_settings_do_no_harm(make: Make) -> None:
-    driver = make("[libvirt]\nimages_type = rbd\n")
+    driver = make("[libvirt]\nvirt_type = lxc\n")
     assert driver.spawn(request()) is None
     with pytest.raises(UnsupportedCombination):
         driver.spawn(wanted())
@@ -474,9 +478,11 @@ def test_the_guest_is_what_image_and_options_tell(
 
 
 def test_a_guest_that_is_told_outranks_what_would_be_guessed(
-    driver: ConfigDriveDriver,
+    make: Make,
 ) -> None:
-    plan = driver.plan(wanted(), Guest("x86_64", "q35", frozenset({"sdf"})))
+    plan = make(CDROM).plan(
+        wanted(), Guest("x86_64", "q35", frozenset({"sdf"}))
+    )
     assert plan.decision is not None
     assert (plan.decision.bus, plan.decision.target) == ("sata", "sde")
 
@@ -492,7 +498,7 @@ def test_options_are_those_of_now(conf: Any) -> None:
 def test_the_same_seed_and_clock_give_the_same_bytes(make: Make) -> None:
     first, second = make().build(wanted()), make().build(wanted())
     assert first == second
-    later = make(clock=lambda: 99).build(wanted())
+    later = make(clock=lambda: 2e9).build(wanted())
     assert later != first
     assert tree(later.data) == tree(first.data)
 
@@ -523,7 +529,7 @@ def test_two_instances_get_two_seeds(driver: ConfigDriveDriver) -> None:
 @pytest.mark.parametrize("clock", [-1, 5_869_584_000])
 def test_a_clock_beyond_the_image_is_told(make: Make, clock: int) -> None:
     with pytest.raises(ImageError, match="timestamp must be 0 to"):
-        make(clock=lambda: clock).build(wanted())
+        make(clock=lambda: clock).build(wanted(), "iso9660")
 
 
 def test_the_domain_and_the_versions_are_the_options(make: Make) -> None:
@@ -632,7 +638,10 @@ def test_what_several_files_share_counts_once(make: Make) -> None:
     driver = make("[cfgdrive_virt]\nmax_drive_size = 1\n")
     content = os.urandom(400_000)
     files = [InjectedFile(path="/x", content=content) for _ in range(8)]
-    assert len(driver.build(wanted(injected_files=files)).data) < 1 << 20
+    made = wanted(injected_files=files)
+    assert len(driver.build(made, "iso9660").data) < 1 << 20
+    with pytest.raises(ImageError):
+        driver.build(made, "vfat")
 
 
 @pytest.mark.parametrize("room", [0, 4096, 65_536, 262_144])
@@ -651,21 +660,152 @@ def test_an_image_too_large_is_refused_where_its_content_is_not(
     make: Make, instances: Path
 ) -> None:
     driver = make("[cfgdrive_virt]\nmax_drive_size = 1\n")
-    file = InjectedFile(path="/x", content=os.urandom(950_000))
+    file = InjectedFile(path="/x", content=os.urandom(1_000_000))
     with pytest.raises(ImageError) as caught:
         driver.spawn(wanted(injected_files=[file]))
     size = r"the drive would be 1,[0-9]{3},[0-9]{3} bytes, and"
-    words = r" \[cfgdrive_virt\] max_drive_size allows 1,048,576"
+    words = (
+        r" \[cfgdrive_virt\] max_drive_size allows 1,048,576; the biggest:"
+        r" openstack/content/0000 \(1,000,000 bytes\), .*"
+    )
     assert re.fullmatch(size + words, str(caught.value))
     assert os.listdir(instances) == ["locks"]
 
 
-@pytest.mark.parametrize("name", ["vfat", "ext4", ""])
+@pytest.mark.parametrize("name", ["ext4", "VFAT", ""])
 def test_a_format_that_cannot_be_built_is_refused(
     driver: ConfigDriveDriver, name: str
 ) -> None:
-    with pytest.raises(UnsupportedCombination, match="builds iso9660 only"):
+    with pytest.raises(ImageError) as caught:
         driver.build(wanted(), name)
+    assert str(caught.value) == (
+        f"config drive format {name!r} isn't known; iso9660 and vfat are"
+    )
+
+
+@pytest.mark.parametrize("image_format", ["iso9660", "vfat"])
+def test_a_drive_is_read_back_before_it_is_put_in_place(
+    make: Make,
+    instances: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    image_format: str,
+) -> None:
+    text = f"[DEFAULT]\nconfig_drive_format = {image_format}\n"
+    driver = make(f"{text}[cfgdrive_virt]\nverify_drive = true\n")
+    assert driver.spawn(wanted()) is not None
+    driver.destroy(UUID)
+    real = image.build
+
+    def damaged(*arguments: Any, **options: Any) -> DriveImage:
+        built = real(*arguments, **options)
+        return DriveImage(built.format, built.data.replace(b"local", b"loc@l"))
+
+    monkeypatch.setattr(image, "build", damaged)
+    with pytest.raises(ImageError) as caught:
+        driver.spawn(wanted())
+    assert str(caught.value) == (
+        f"the {image_format} drive, read back, isn't what went in; it is put"
+        " nowhere"
+    )
+    assert os.listdir(instances) == ["locks"]
+
+
+def test_a_drives_serial_number_is_the_instances(make: Make) -> None:
+    first, second = (
+        make(clock=lambda: 1e9).build(
+            dataclasses.replace(wanted(), uuid=uuid), "vfat"
+        )
+        for uuid in (UUID, OTHER_UUID)
+    )
+    # Where fatgen103 has BS_VolID.
+    assert first.data[39:43] == bytes.fromhex(UUID[:8])[::-1]
+    assert second.data[39:43] == bytes.fromhex(OTHER_UUID[:8])[::-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "image_format", "device"),
+    [
+        ("", "vfat", "disk"),
+        ("[cfgdrive_virt]\nlive_migration = always\n", "vfat", "disk"),
+        (
+            (
+                "[cfgdrive_virt]\nlive_migration = always\n"
+                "instances_path_shared = yes\n"
+            ),
+            "vfat",
+            "disk",
+        ),
+        (CDROM, "iso9660", "cdrom"),
+        (
+            "[cfgdrive_virt]\ninstances_path_shared = yes\n",
+            "iso9660",
+            "cdrom",
+        ),
+        (
+            "[DEFAULT]\nconfig_drive_format = iso9660\n",
+            "iso9660",
+            "cdrom",
+        ),
+        (
+            f"{CDROM}[DEFAULT]\nconfig_drive_format = vfat\n",
+            "vfat",
+            "disk",
+        ),
+    ],
+)
+def test_what_is_planned_is_what_is_built(
+    make: Make, drive: Path, text: str, image_format: str, device: str
+) -> None:
+    driver = make(text)
+    plan = driver.plan(wanted())
+    assert plan.decision is not None
+    assert plan.disk_xml is not None
+    assert (plan.decision.format, plan.decision.device) == (
+        image_format, device,
+    )  # fmt: skip
+    assert f'device="{device}"' in plan.disk_xml
+    driver.spawn(wanted())
+    assert image.read(drive.read_bytes()).format == image_format
+    assert driver.build(wanted()).format == image_format
+
+
+RBD = """
+[libvirt]
+images_type = rbd
+rbd_user = nova
+rbd_secret_uuid = 2a5b08e4-3dca-4ff9-9a1d-40389758d081
+images_rbd_pool = vms
+[cfgdrive_virt]
+rbd_monitors = 10.0.0.1:6789
+"""
+
+
+def test_a_plan_for_ceph_asks_no_cluster_whose_monitors_are_told(
+    make: Make,
+) -> None:
+    plan = make(RBD).plan(wanted())
+    assert str(plan.location) == f"rbd:vms/{UUID}_disk.config"
+    assert plan.decision is not None
+    assert (plan.decision.format, plan.decision.target) == ("iso9660", "vdz")
+    assert plan.disk_xml is not None
+    assert 'cache="writeback"' in plan.disk_xml
+    assert '<host name="10.0.0.1" port="6789"/>' in plan.disk_xml
+    assert '<auth username="nova">' in plan.disk_xml
+
+
+def test_a_cache_mode_for_ceph_is_that_of_network_disks(make: Make) -> None:
+    modes = "disk_cachemodes = file=unsafe, network=directsync\n[cfgdrive"
+    plan = make(RBD.replace("[cfgdrive", modes)).plan(wanted())
+    assert plan.disk_xml is not None
+    assert 'cache="directsync"' in plan.disk_xml
+
+
+@pytest.mark.parametrize("option", ["rbd_user", "rbd_secret_uuid"])
+def test_a_user_and_its_secret_go_together(make: Make, option: str) -> None:
+    text = re.sub(rf"(?m)^{option} = .*\n", "", RBD)
+    with pytest.raises(InvalidConfiguration) as caught:
+        make(text).plan(wanted())
+    assert "rbd_user and rbd_secret_uuid go together" in str(caught.value)
 
 
 def test_logs_tell_where_and_why(
@@ -679,7 +819,7 @@ def test_logs_tell_where_and_why(
     driver.destroy(UUID)
     no, built, there, removed, gone = caplog.messages
     assert no.startswith(f"Instance {UUID} gets no config drive: neither")
-    assert built.startswith(f"Config drive {drive} built: iso9660, ")
+    assert built.startswith(f"Config drive {drive} built: vfat, ")
     assert "because the request asks for one; a drive in a file" in built
     assert there == f"Config drive {drive} is there already"
     assert removed == f"Config drive {drive} removed"
@@ -729,10 +869,10 @@ def test_a_driver_is_shared_by_threads(
         barrier.wait()
         made = driver.spawn(dataclasses.replace(wanted(), uuid=uuid))
         assert made is not None
-        return made.location.path.read_bytes()
+        return Path(made.location.source).read_bytes()
 
     with ThreadPoolExecutor(4) as pool:
         images = list(pool.map(spawn, range(4)))
-    for number, image in enumerate(images):
-        assert meta_data(image)["uuid"].startswith(f"{number:08x}")
+    for number, data in enumerate(images):
+        assert meta_data(data)["uuid"].startswith(f"{number:08x}")
     assert len(os.listdir(instances)) == 5

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cfgdrive_virt import Decision, Guest, policy
+from cfgdrive_virt import Decision, Guest, Requirement, policy
 from cfgdrive_virt.exception import UnsupportedCombination
 
 from .samples import request
@@ -15,6 +15,9 @@ PC = Guest("x86_64", "pc")
 Q35 = Guest("x86_64", "pc-q35-9.0")
 ARM = Guest("aarch64", "virt")
 
+STAYS = Requirement(False, "hosts share instances_path on nfs4")
+MOVES = Requirement(True, "hosts don't share instances_path on ext4")
+
 
 def decide(guest: Guest = PC, **arguments: Any) -> Decision:
     given: dict[str, Any] = {
@@ -22,6 +25,7 @@ def decide(guest: Guest = PC, **arguments: Any) -> Decision:
         "images_type": "default",
         "config_drive_format": None,
         "virt_type": "kvm",
+        "migration": STAYS,
     }
     return policy.decide(guest, **given | arguments)
 
@@ -249,8 +253,8 @@ def test_the_machine_has_the_bus(
         bus=bus,
         target=target,
         readonly=True,
-        reason="a drive in a file, and iso9660 is the default: a cdrom; on"
-        f" {bus} {why}",
+        reason="a drive in a file; iso9660 as every reader takes it, and"
+        f" hosts share instances_path on nfs4; a cdrom on {bus} {why}",
     )
 
 
@@ -332,20 +336,260 @@ def test_disk_prefix_takes_the_place_of_the_buss_own() -> None:
     )
 
 
+#: format set by the operator, store, must it survive by being copied:
+#: format, device, read-only
+TABLE = {
+    (None, "default", False): ("iso9660", "cdrom", True),
+    (None, "default", True): ("vfat", "disk", False),
+    ("iso9660", "default", False): ("iso9660", "cdrom", True),
+    ("iso9660", "default", True): ("iso9660", "cdrom", True),
+    ("vfat", "default", False): ("vfat", "disk", False),
+    ("vfat", "default", True): ("vfat", "disk", False),
+    (None, "rbd", False): ("iso9660", "disk", False),
+    (None, "rbd", True): ("iso9660", "disk", False),
+    ("iso9660", "rbd", False): ("iso9660", "disk", False),
+    ("iso9660", "rbd", True): ("iso9660", "disk", False),
+    ("vfat", "rbd", False): ("vfat", "disk", False),
+    ("vfat", "rbd", True): ("vfat", "disk", False),
+}
+BUSES = {
+    ("cdrom", PC): ("ide", "hdd"),
+    ("cdrom", Q35): ("sata", "sdf"),
+    ("cdrom", ARM): ("scsi", "sdf"),
+    ("disk", PC): ("virtio", "vdz"),
+    ("disk", Q35): ("virtio", "vdz"),
+    ("disk", ARM): ("virtio", "vdz"),
+}
+#: Image properties: device that they are about, bus, target on a pc
+PROPERTIES: dict[tuple[tuple[str, str], ...], tuple[str, str, str]] = {
+    (("hw_cdrom_bus", "ide"),): ("cdrom", "ide", "hdd"),
+    (("hw_cdrom_bus", "sata"),): ("cdrom", "sata", "sdf"),
+    (("hw_cdrom_bus", "scsi"),): ("cdrom", "scsi", "sdf"),
+    (("hw_cdrom_bus", "usb"),): ("cdrom", "usb", "sdf"),
+    (("hw_disk_bus", "virtio"),): ("disk", "virtio", "vdz"),
+    (("hw_disk_bus", "ide"),): ("disk", "ide", "hdd"),
+    (("hw_disk_bus", "sata"),): ("disk", "sata", "sdf"),
+    (("hw_disk_bus", "scsi"),): ("disk", "scsi", "sdf"),
+    (("hw_disk_bus", "usb"),): ("disk", "usb", "sdf"),
+    (("img_config_drive", "mandatory"),): ("neither", "", ""),
+    (("os_distro", "debian"),): ("neither", "", ""),
+}
+
+
+def ids(row: tuple[str | None, str, bool]) -> str:
+    image_format, store, survive = row
+    survives = "migrates" if survive else "stays"
+    return f"{store}-{image_format or 'unset'}-{survives}"
+
+
+@pytest.mark.parametrize("guest", [PC, Q35, ARM], ids=lambda g: g.machine)
+@pytest.mark.parametrize("row", TABLE, ids=ids)
+def test_every_row_of_the_table(
+    row: tuple[str | None, str, bool], guest: Guest
+) -> None:
+    image_format, device, _readonly = TABLE[row]
+    made = decide(
+        guest,
+        config_drive_format=row[0],
+        images_type=row[1],
+        migration=MOVES if row[2] else STAYS,
+    )
+    assert (made.format, made.device, made.readonly) == TABLE[row]
+    assert (made.bus, made.target) == BUSES[device, guest]
+    place = "RBD" if row[1] == "rbd" else "a file"
+    assert made.reason.startswith(f"a drive in {place}; {image_format} ")
+    assert f"; a {device} on {made.bus} " in made.reason
+
+
 @pytest.mark.parametrize(
-    ("given", "words"),
-    [(None, "iso9660 is the default"), ("iso9660", "iso9660 is set")],
+    "properties", PROPERTIES, ids=lambda p: "=".join(p[0])
+)
+@pytest.mark.parametrize("row", TABLE, ids=ids)
+def test_every_row_with_every_image_property(
+    row: tuple[str | None, str, bool],
+    properties: tuple[tuple[str, str], ...],
+) -> None:
+    device, bus, target = PROPERTIES[properties]
+    expected = TABLE[row]
+    made = decide(
+        PC,
+        config_drive_format=row[0],
+        images_type=row[1],
+        migration=MOVES if row[2] else STAYS,
+        image_properties=dict(properties),
+    )
+    assert (made.format, made.device, made.readonly) == expected
+    if device == expected[1]:
+        assert (made.bus, made.target) == (bus, target)
+        name, value = properties[0]
+        assert made.reason.endswith(f"because image property {name}={value}")
+    else:
+        assert (made.bus, made.target) == BUSES[expected[1], PC]
+
+
+@pytest.mark.parametrize(
+    ("given", "migration", "words"),
+    [
+        (
+            None,
+            STAYS,
+            (
+                "iso9660 as every reader takes it, and hosts share"
+                " instances_path on nfs4;"
+            ),
+        ),
+        (
+            None,
+            MOVES,
+            (
+                "vfat because hosts don't share instances_path on ext4: live"
+                " migration copies a drive only if it is writable;"
+            ),
+        ),
+        ("iso9660", MOVES, "iso9660 because config_drive_format is set;"),
+        ("vfat", STAYS, "vfat because config_drive_format is set;"),
+    ],
 )
 def test_it_is_told_who_chose_the_format(
-    given: str | None, words: str
+    given: str | None, migration: Requirement, words: str
 ) -> None:
-    assert words in decide(config_drive_format=given).reason
+    made = decide(config_drive_format=given, migration=migration)
+    assert words in made.reason
 
 
-def test_a_format_that_cannot_be_built_is_refused() -> None:
-    assert refusal(config_drive_format="vfat") == (
-        "config drive format vfat: this release builds iso9660 only"
+@pytest.mark.parametrize(
+    ("shared", "file_system", "answer"),
+    [
+        (None, "ext4", (False, "hosts don't share instances_path on ext4")),
+        (None, "xfs", (False, "hosts don't share instances_path on xfs")),
+        (
+            None,
+            "",
+            (
+                False,
+                ("hosts don't share instances_path on a file system of"
+                " unknown type"),
+            ),
+        ),
+        (True, "ext4", (True, "[cfgdrive_virt] instances_path_shared=yes")),
+        (False, "nfs4", (False, "[cfgdrive_virt] instances_path_shared=no")),
+        *(
+            (None, kind, (True, f"hosts share instances_path on {kind}"))
+            for kind in (
+                "nfs", "nfs4", "ceph", "fuse.ceph", "fuse.glusterfs", "gfs2",
+                "ocfs2", "lustre", "gpfs", "beegfs", "cifs",
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_hosts_share_what_the_operator_or_the_file_system_tells(
+    shared: bool | None, file_system: str, answer: tuple[bool, str]
+) -> None:
+    made = policy.sharing(
+        images_type="default", shared=shared, file_system=file_system
     )
+    assert made == Requirement(*answer)
+
+
+@pytest.mark.parametrize("shared", [None, True, False])
+def test_hosts_share_a_pool_whatever_else_is_told(shared: bool | None) -> None:
+    made = policy.sharing(images_type="rbd", shared=shared, file_system="ext4")
+    assert made == Requirement(True, "hosts share the Ceph pool")
+
+
+@pytest.mark.parametrize("images_type", ["default", "rbd"])
+@pytest.mark.parametrize("live_migration", ["auto", "always", "never"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_drive_that_hosts_do_not_share_must_be_copied_or_as_told(
+    images_type: str, live_migration: str, shared: bool
+) -> None:
+    pool = images_type == "rbd"
+    made = policy.must_survive(
+        images_type=images_type,
+        live_migration=live_migration,
+        shared=Requirement(shared or pool, "somebody said so"),
+    )
+    told = f"[cfgdrive_virt] live_migration={live_migration}"
+    expected = {
+        "auto": Requirement(not shared, "somebody said so"),
+        "always": Requirement(True, told),
+        "never": Requirement(False, told),
+    }
+    if pool:
+        assert made == Requirement(False, "somebody said so")
+    else:
+        assert made == expected[live_migration]
+
+
+AFTERBURN = (
+    "image property os_distro={}: its Afterburn reads iso9660 only; set"
+    " config_drive_format=iso9660"
+)
+
+
+@pytest.mark.parametrize("system", ["fedora-coreos", "flatcar", "rhcos"])
+@pytest.mark.parametrize("row", TABLE, ids=ids)
+def test_an_operator_is_warned_of_readers_that_take_no_vfat(
+    system: str, row: tuple[str | None, str, bool]
+) -> None:
+    made = decide(
+        config_drive_format=row[0],
+        images_type=row[1],
+        migration=MOVES if row[2] else STAYS,
+        image_properties={"os_distro": system},
+    )
+    told = AFTERBURN.format(system)
+    assert (told in made.warnings) == (made.format == "vfat")
+
+
+def test_an_operator_is_warned_of_a_cdrom_that_has_to_move() -> None:
+    made = decide(config_drive_format="iso9660", migration=MOVES)
+    assert made.warnings == (
+        (
+            "config_drive_format=iso9660 is set, but hosts don't share"
+            " instances_path on ext4: libvirt neither copies nor checks a"
+            " read-only drive, so live migration needs the same file at the"
+            " destination beforehand"
+        ),
+    )
+
+
+def test_nobody_is_warned_of_what_is_well() -> None:
+    assert decide().warnings == ()
+    assert decide(migration=MOVES).warnings == ()
+    assert decide(images_type="rbd").warnings == ()
+
+
+@pytest.mark.parametrize("wish", ["fdc", "xen", "", "VIRTIO", "\x1b[31m"])
+def test_a_bus_that_holds_no_disk_is_refused(wish: str) -> None:
+    told = refusal(migration=MOVES, image_properties={"hw_disk_bus": wish})
+    assert told == (
+        f"image property hw_disk_bus={wish!a} can't hold a disk; virtio, ide,"
+        " sata, scsi, usb can"
+    )
+
+
+@pytest.mark.parametrize(
+    "guest", [Q35, ARM, Guest("s390x")], ids=lambda guest: guest.machine
+)
+def test_an_ide_disk_on_a_machine_without_ide_is_refused(guest: Guest) -> None:
+    told = refusal(
+        guest, images_type="rbd", image_properties={"hw_disk_bus": "ide"}
+    )
+    assert told == (
+        f"image property hw_disk_bus=ide, and {guest.machine} has no IDE"
+        " controller; use virtio or sata or scsi"
+    )
+
+
+def test_a_full_disk_bus_is_refused_with_its_own_property() -> None:
+    taken = frozenset({"hda", "hdb", "hdc", "hdd"})
+    told = refusal(
+        Guest("x86_64", "pc", taken),
+        images_type="rbd",
+        image_properties={"hw_disk_bus": "ide"},
+    )
+    assert told.endswith("are taken; use another hw_disk_bus")
 
 
 @pytest.mark.parametrize("virt_type", ["kvm", "qemu"])
@@ -360,11 +604,4 @@ def test_other_hypervisors_are_refused(virt_type: str) -> None:
     assert refusal(virt_type=virt_type) == (
         f"[libvirt] virt_type={virt_type} can't have a config drive; kvm and"
         " qemu can"
-    )
-
-
-def test_drives_in_ceph_are_refused() -> None:
-    assert refusal(images_type="rbd") == (
-        "[libvirt] images_type=rbd: this release keeps config drives in files"
-        " only; use another images_type"
     )

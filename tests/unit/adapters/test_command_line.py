@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cfgdrive_virt.adapters.command_line import main
-from cfgdrive_virt.image import iso9660
+from cfgdrive_virt.image import iso9660, read
 from cfgdrive_virt.model.tree import MetadataTree
 
 from ..processes import as_nobody, command
@@ -85,10 +85,16 @@ def real(tmp_path: Path) -> Real:
     return real
 
 
+@pytest.fixture(params=["iso9660", "vfat"])
+def image_format(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def image(run: Run, tmp_path: Path) -> Path:
+def image(run: Run, tmp_path: Path, image_format: str) -> Path:
     """The sample's drive."""
-    assert run("build", SAMPLE, "-o", "drive").exit_code == 0
+    options = ("-o", "drive", "--format", image_format)
+    assert run("build", SAMPLE, *options).exit_code == 0
     return tmp_path / "drive"
 
 
@@ -114,7 +120,7 @@ def test_build_writes_a_drive_and_tells_of_it(
     result = run("build", SAMPLE, "-o", "drive")
     assert (result.exit_code, result.stderr) == (0, "")
     drive = tmp_path / "drive"
-    assert iso9660.label(drive.read_bytes()) == "config-2"
+    assert read(drive.read_bytes()).label == "config-2"
     assert str(drive) in result.stdout
     assert f"{drive.stat().st_size:,} bytes" in result.stdout
 
@@ -234,7 +240,18 @@ def test_an_epoch_that_is_none_is_a_wrong_call(
         (("spawn", "/dev/zero", *TEST), 1, "is a character device"),
         (("build", "-"), 2, "Missing option '-o' / '--output'"),
         (("build", "-", "-o", "x", "--format", "ext4"), 2, "'ext4' is not"),
-        (("build", SAMPLE, "-o", "x", "--format", "vfat"), 2, "iso9660 only"),
+        (("inspect", "rbd:"), 2, "drive: must be rbd:POOL/VOLUME"),
+        (("inspect", "rbd:pool"), 2, "drive: must be rbd:POOL/VOLUME"),
+        (("verify", "missing"), 2, "does not exist"),
+        (("verify", "-", "--instance", "-"), 2, "only one of both"),
+        (("verify", SAMPLE), 1, "neither an ISO9660 nor a VFAT image"),
+        (("verify", SAMPLE, "--instance", "no"), 2, "does not exist"),
+        (("prune",), 2, "must tell who lives"),
+        (("prune", "--living", "missing"), 2, "does not exist"),
+        (("prune", "--living", "/dev/null"), 1, "is a character device"),
+        (("prune", "--living", SAMPLE), 2, "line 5: must be a UUID"),
+        (("prune", *TEST, "--older-than", "-1"), 2, "not in the range"),
+        (("prune", "--connect", "no:///"), 1, "can't connect to no:"),
         (("build", SAMPLE, "-o", "no/x"), 1, "directory is missing"),
         (("build", SAMPLE, "-o", ""), 1, "no regular file"),
         (("build", SAMPLE, "-o", ".."), 1, "no regular file"),
@@ -242,7 +259,7 @@ def test_an_epoch_that_is_none_is_a_wrong_call(
         (("inspect", "/"), 2, "is a directory"),
         (("inspect", "/dev/null"), 1, "/dev/null is a character device"),
         (("inspect", "/dev/zero"), 1, "/dev/zero is a character device"),
-        (("inspect", SAMPLE), 1, "not a whole ISO9660 image"),
+        (("inspect", SAMPLE), 1, "neither an ISO9660 nor a VFAT image"),
         (("inspect", "/proc/self/mem"), 1, "can't read /proc/self/mem"),
         (("plan", "/proc/self/mem"), 1, "/proc/self/mem"),
         (("--config-file", "missing", "plan", SAMPLE), 2, "does not exist"),
@@ -309,7 +326,7 @@ def test_a_missing_instances_path_is_told_and_nothing_is_done(
         ("instance_file.MOST_BYTES", ("plan", "x")),
         ("instance_file.MOST_BYTES", ("plan", "-")),
         (
-            "command_line._MOST_DOMAIN_BYTES",
+            "command_line.instances._MOST_DOMAIN_BYTES",
             ("spawn", SAMPLE, *TEST, "--domain", "x"),
         ),
     ],
@@ -370,7 +387,7 @@ def test_all_that_is_wrong_with_an_instance_is_told(real: Real) -> None:
 def test_plan_answers_in_json(run: Run) -> None:
     found = json.loads(run("plan", SAMPLE, "--json").stdout)
     assert found["required"] is True
-    assert found["decision"]["bus"] == "ide"
+    assert found["decision"]["bus"] == "virtio"
     assert found["location"] in found["disk_xml"]
     nothing = run("plan", "-", "--json", data=instance())
     assert json.loads(nothing.stdout) == {
@@ -387,10 +404,10 @@ def test_plan_shows_verdict_reason_and_xml(run: Run) -> None:
     told = run("plan", SAMPLE).stdout
     for words in (
         "yes: the request asks for one",
-        "cdrom hdd on ide, read-only",
-        "on ide as ever for ",
+        "disk vdz on virtio, writable",
+        "vfat because hosts don't share instances_path on ",
         f"{UUID}/disk.config",
-        '<target dev="hdd" bus="ide"/>',
+        '<target dev="vdz" bus="virtio"/>',
     ):
         assert words in told
     assert "no: neither" in run("plan", "-", data=instance()).stdout
@@ -398,7 +415,10 @@ def test_plan_shows_verdict_reason_and_xml(run: Run) -> None:
 
 def test_a_nova_conf_decides(run: Run, nova_conf: Path) -> None:
     more = nova_conf.with_name("more.conf")
-    more.write_text("[libvirt]\nhw_machine_type = x86_64=q35\n")
+    more.write_text(
+        "[DEFAULT]\nconfig_drive_format = iso9660\n"
+        "[libvirt]\nhw_machine_type = x86_64=q35\n"
+    )
     data = instance(
         config_drive=True, image_properties={"hw_architecture": "x86_64"}
     )
@@ -455,11 +475,13 @@ def test_options_that_are_wrong_are_a_wrong_call(
     assert "virt_type" in result.stderr
 
 
-def test_inspect_shows_the_tree_and_no_secret(run: Run, image: Path) -> None:
+def test_inspect_shows_the_tree_and_no_secret(
+    run: Run, image: Path, image_format: str
+) -> None:
     for option in ("--json", "--extract=new"):
         told = run("inspect", image, option).stdout
         assert secrets_in(told) == []
-    assert "config-2 (iso9660, " in told
+    assert f"config-2 ({image_format}, " in told
     assert "network_data.json" in told
     assert "fa:16:3e:ed:9a:59" in told
 
@@ -470,11 +492,13 @@ def test_inspect_shows_secrets_if_asked(run: Run, image: Path) -> None:
         assert secret in told
 
 
-def test_inspect_answers_in_json(run: Run, image: Path) -> None:
+def test_inspect_answers_in_json(
+    run: Run, image: Path, image_format: str
+) -> None:
     found = json.loads(run("inspect", image, "--json").stdout)
-    assert (found["label"], found["format"]) == ("config-2", "iso9660")
+    assert (found["label"], found["format"]) == ("config-2", image_format)
     assert found["path"] == str(image)
-    files = iso9660.read(image.read_bytes()).files
+    files = read(image.read_bytes()).tree.files
     assert {path: file["size"] for path, file in found["files"].items()} == {
         path: len(content) for path, content in files.items()
     }
@@ -493,7 +517,7 @@ def test_inspect_extracts_to_a_new_directory(
     run: Run, image: Path, tmp_path: Path
 ) -> None:
     assert run("inspect", image, "--extract", "new").exit_code == 0
-    files = iso9660.read(image.read_bytes()).files
+    files = read(image.read_bytes()).tree.files
     for path, content in files.items():
         extracted = tmp_path / "new" / path
         assert extracted.read_bytes() == content
@@ -527,6 +551,173 @@ def test_inspect_refuses_a_drive_that_was_cut_short(
 ) -> None:
     image.write_bytes(image.read_bytes()[:-2048])
     assert run("inspect", image).exit_code == 1
+
+
+def test_verify_finds_nothing_wrong_with_what_was_built(
+    run: Run, image: Path, image_format: str
+) -> None:
+    result = run("verify", image)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.split(maxsplit=1) == [
+        "drive", f"a whole {image_format} drive\n",
+    ]  # fmt: skip
+    result = run("verify", image, "--instance", SAMPLE)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "; it says the same" in result.stdout
+    found = json.loads(run("verify", image, "--json").stdout)
+    assert found == {
+        "path": str(image),
+        "format": image_format,
+        "problems": [],
+        "differences": [],
+    }
+
+
+def test_verify_tells_what_a_drive_says_otherwise(
+    run: Run, image: Path, tmp_path: Path
+) -> None:
+    text = SAMPLE.read_text().replace("role: web", "role: db")
+    text = text.replace("admin_pass: ", "admin_pass: other-")
+    (tmp_path / "other.yaml").write_text(text)
+    arguments = ("verify", image, "--instance", "other.yaml")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    path = "openstack/latest/meta_data.json"
+    assert f"{path} meta.role: expected db, found web" in result.stdout
+    hidden = "expected <hidden>, found <hidden>"
+    assert f"{path} admin_pass: {hidden}" in result.stdout
+    assert secrets_in(result.stdout + result.stderr) == []
+    differences = json.loads(run(*arguments, "--json").stdout)["differences"]
+    assert {
+        "path": path, "key": "meta.role", "expected": "db", "found": "web",
+    } in differences  # fmt: skip
+    shown = run(*arguments, "--show-secrets").stdout
+    assert f"{path} admin_pass: expected other-" in shown
+
+
+def test_verify_takes_any_seed_where_the_instance_leaves_it_open(
+    run: Run,
+) -> None:
+    data = instance(config_drive=True)
+    assert run("build", "-", "-o", "x", data=data).exit_code == 0
+    result = run("verify", "x", "--instance", "-", data=data)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_verify_tells_what_readers_would_refuse(
+    run: Run, tmp_path: Path
+) -> None:
+    path = write_image(tmp_path / "x", {"openstack/latest/user_data": b"x"})
+    result = run("verify", path)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "drive   damaged",
+        "  openstack/latest/meta_data.json: must be there",
+    ]
+
+
+def old_drives(run: Run, instances: Path) -> None:
+    """Make two drives, a year old: UUID's, and THEIRS by somebody else."""
+    for uuid in (UUID, THEIRS):
+        path = instances / uuid / "disk.config"
+        path.parent.mkdir()
+        assert run("build", SAMPLE, "-o", path).exit_code == 0
+    path.write_bytes(b"genisoimage's")
+    for drive in instances.rglob("disk.config"):
+        os.utime(drive, (0, 0))
+
+
+def test_list_shows_all_drives(
+    run: Run, nova_conf: Path, instances: Path
+) -> None:
+    old_drives(run, instances)
+    result = run("--config-file", nova_conf, "list")
+    assert (result.exit_code, result.stderr) == (0, "")
+    head, theirs, ours = result.stdout.splitlines()
+    assert head.split() == [
+        "location", "instance", "size", "modified", "ours", "users",
+    ]  # fmt: skip
+    drive = instances / UUID / "disk.config"
+    assert ours.split() == [
+        str(drive), UUID, str(drive.stat().st_size), "1970-01-01T00:00:00Z",
+        "true", "[]",
+    ]  # fmt: skip
+    assert theirs.split()[4] == "false"
+    found = run("--config-file", nova_conf, "list", "--json").stdout
+    assert [row["ours"] for row in json.loads(found)] == [False, True]
+
+
+def test_list_of_no_drives_says_nothing(run: Run, nova_conf: Path) -> None:
+    result = run("--config-file", nova_conf, "list")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    found = run("--config-file", nova_conf, "list", "--json")
+    assert json.loads(found.stdout) == []
+
+
+def test_prune_shows_orphans_and_removes_them_if_told(
+    run: Run, nova_conf: Path, instances: Path
+) -> None:
+    old_drives(run, instances)
+    arguments = ("--config-file", nova_conf, "prune", *TEST, "--json")
+
+    def verdicts(*more: Any) -> list[str]:
+        rows = json.loads(run(*arguments, *more).stdout)
+        return [row["verdict"] for row in rows]
+
+    assert verdicts() == ["its instance lives", "orphan"]
+    assert (instances / UUID / "disk.config").exists()
+    assert verdicts("--remove") == ["its instance lives", "removed"]
+    assert os.listdir(instances) == [THEIRS, "locks"]
+    assert verdicts("--remove") == ["its instance lives"]
+
+
+def test_prune_keeps_what_an_operators_list_has(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path
+) -> None:
+    old_drives(run, instances)
+    (tmp_path / "living").write_text(f"# all of them\n\n {UUID.upper()}\n")
+    arguments = ("--config-file", nova_conf, "prune", "--remove")
+    result = run(*arguments, "--living", "living")
+    assert "its instance lives" in result.stdout
+    assert "it bears no mark of ours" in result.stdout
+    assert (instances / UUID).exists()
+    assert (instances / THEIRS).exists()
+
+
+@pytest.mark.parametrize("text", ["", "\n# nobody\n\n"])
+def test_an_empty_list_of_the_living_is_refused(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path, text: str
+) -> None:
+    old_drives(run, instances)
+    (tmp_path / "living").write_text(text)
+    arguments = ("--config-file", nova_conf, "prune", "--remove")
+    result = run(*arguments, *TEST, "--living", "living")
+    assert result.exit_code == 2
+    assert "must name at least one instance" in result.stderr
+    assert (instances / UUID).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[libvirt]\nimages_type = rbd\n", "hosts share the Ceph pool"),
+        (
+            "[cfgdrive_virt]\ninstances_path_shared = yes\n",
+            "[cfgdrive_virt] instances_path_shared=yes",
+        ),
+    ],
+    ids=["rbd", "shared"],
+)
+def test_where_hosts_share_one_libvirt_does_not_know_all(
+    run: Run, nova_conf: Path, instances: Path, text: str, why: str
+) -> None:
+    old_drives(run, instances)
+    nova_conf.write_text(nova_conf.read_text() + text)
+    result = run("--config-file", nova_conf, "prune", *TEST, "--remove")
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.split())
+    assert f"{why}: --living FILE must name the instances" in told
+    assert (instances / UUID).exists()
 
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31m\x9b2J\r\u202e"

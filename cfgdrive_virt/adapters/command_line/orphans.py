@@ -1,0 +1,114 @@
+"""Commands on all drives of a host or a pool: list and prune."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from cfgdrive_virt import orphans, storage
+from cfgdrive_virt.adapters import drive_view, inputs, terminal
+from cfgdrive_virt.adapters.command_line import options
+from cfgdrive_virt.adapters.libvirt import connected, instances
+from cfgdrive_virt.driver import ConfigDriveDriver
+from cfgdrive_virt.settings import Settings
+
+_HOUR = 3600
+
+
+@click.command("list")
+@options.as_json
+@click.pass_obj
+def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
+    """Show all drives of this host, or of the Ceph pool."""
+    found = storage.store_of(driver.settings).drives()
+    rows = [drive_view.stored(drive) for drive in found]
+    if as_json:
+        terminal.print_json(rows)
+        return
+    terminal.print_table(rows)
+
+
+@click.command()
+@click.option(
+    "--connect",
+    "uris",
+    metavar="URI",
+    multiple=True,
+    help="A libvirt whose domains live, such as qemu:///system; may be given"
+    " more than once.",
+)
+@click.option(
+    "--living",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="UUIDs of the instances that live, a line each. Needed where hosts"
+    " share the drives' place: all instances of all hosts.",
+)
+@click.option(
+    "--older-than",
+    "hours",
+    metavar="HOURS",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    show_default=True,
+    help="Keep what is younger.",
+)
+@click.option(
+    "--remove", is_flag=True, help="Remove them. Default: only show them."
+)
+@options.as_json
+@click.pass_obj
+def prune(
+    driver: ConfigDriveDriver,
+    uris: tuple[str, ...],
+    living: str | None,
+    hours: float,
+    remove: bool,
+    as_json: bool,
+) -> None:
+    """Show, or remove, drives whose instance is gone.
+
+    Kept is what anybody uses, what isn't marked as built by cfgdrive_virt,
+    and what is young.
+    """
+    settings = driver.settings
+    alive = _living(settings, uris, living)
+    rows = [
+        {
+            **drive_view.stored(pruned.drive),
+            "verdict": pruned.kept or ("removed" if remove else "orphan"),
+        }
+        for pruned in orphans.prune(
+            settings,
+            alive,
+            now=time.time(),
+            minimum_age=hours * _HOUR,
+            remove=remove,
+        )
+    ]
+    if as_json:
+        terminal.print_json(rows)
+        return
+    terminal.print_table(rows)
+
+
+def _living(
+    settings: Settings, uris: tuple[str, ...], living: str | None
+) -> set[str]:
+    """Return who lives, of whom those that are asked know."""
+    shared = storage.sharing(settings)
+    if shared and living is None:
+        raise click.UsageError(
+            f"{shared.reason}: --living FILE must name the instances of all"
+            " of them; the libvirts of some hosts don't know the others'"
+        )
+    if living is None and not uris:
+        raise click.UsageError(
+            "--connect URI, --living FILE, or both must tell who lives"
+        )
+    alive = set() if living is None else inputs.load_uuids(living)
+    for uri in uris:
+        with connected(uri) as connection:
+            alive |= instances(connection)
+    return alive

@@ -1,0 +1,213 @@
+"""What the options say now, as one checked value."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from cfgdrive_virt.conf import GROUP
+from cfgdrive_virt.exception import InvalidConfiguration
+from cfgdrive_virt.model import rules
+from cfgdrive_virt.model.drive import Monitor
+
+LOG = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
+
+#: As nova's default, for values that would mean no time-out.
+_CONNECT_TIMEOUT = 5
+
+_CACHE_MODES = (
+    "default", "none", "writethrough", "writeback", "directsync", "unsafe",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options say now.
+
+    :param config_drive_format: None where nobody set it
+    :param cache_modes: by type of disk source
+    :param machine_types: by architecture
+    :param instances_path_shared: None where the file system has to tell
+    :param max_drive_size: in bytes
+    :param rbd_connect_timeout: in seconds, as is rbd_operation_timeout
+    :param rbd_monitors: empty where the cluster has to tell
+    """
+
+    instances_path: Path
+    force_config_drive: bool
+    config_drive_format: str | None
+    skip_versions: frozenset[str]
+    dhcp_domain: str
+    vendordata_static: bool
+    vendordata_jsonfile_path: str | None
+    virt_type: str
+    images_type: str
+    cache_modes: Mapping[str, str]
+    discard: str | None
+    machine_types: Mapping[str, str]
+    disk_prefix: str | None
+    max_drive_size: int
+    live_migration: str
+    instances_path_shared: bool | None
+    verify_drive: bool
+    rbd_pool: str
+    rbd_ceph_conf: str
+    rbd_user: str | None
+    rbd_secret_uuid: str | None
+    rbd_connect_timeout: int
+    rbd_operation_timeout: int
+    rbd_monitors: tuple[Monitor, ...]
+
+
+def read_settings(conf: cfg.ConfigOpts) -> Settings:
+    """Return the options' values.
+
+    :raises InvalidConfiguration: if one has a value that it can't have
+    """
+    own = conf[GROUP]
+    try:
+        return Settings(
+            instances_path=_directory(conf.instances_path),
+            force_config_drive=conf.force_config_drive,
+            config_drive_format=_set_by_operator(conf, "config_drive_format"),
+            skip_versions=frozenset(
+                conf.api.config_drive_skip_versions.split()
+            ),
+            dhcp_domain=conf.api.dhcp_domain or "",
+            vendordata_static="StaticJSON" in conf.api.vendordata_providers,
+            vendordata_jsonfile_path=conf.api.vendordata_jsonfile_path,
+            virt_type=conf.libvirt.virt_type,
+            images_type=conf.libvirt.images_type,
+            cache_modes=_cache_modes(conf.libvirt.disk_cachemodes),
+            discard=conf.libvirt.hw_disk_discard,
+            machine_types=_pairs(conf.libvirt.hw_machine_type or ()),
+            disk_prefix=conf.libvirt.disk_prefix or None,
+            max_drive_size=own.max_drive_size * _MIB,
+            live_migration=own.live_migration,
+            instances_path_shared={"yes": True, "no": False}.get(
+                own.instances_path_shared
+            ),
+            verify_drive=own.verify_drive,
+            rbd_pool=_pool(conf.libvirt.images_rbd_pool),
+            rbd_ceph_conf=conf.libvirt.images_rbd_ceph_conf or "",
+            rbd_user=conf.libvirt.rbd_user or None,
+            rbd_secret_uuid=_secret_uuid(conf.libvirt.rbd_secret_uuid),
+            rbd_connect_timeout=_seconds(conf.libvirt.rbd_connect_timeout),
+            rbd_operation_timeout=own.rbd_operation_timeout,
+            rbd_monitors=tuple(map(_monitor, own.rbd_monitors)),
+        )
+    except cfg.NoSuchOptError as error:
+        raise InvalidConfiguration(
+            "[DEFAULT] instances_path, or state_path, refers with $ to an"
+            " option that isn't known here; write its value out"
+        ) from error
+    except (cfg.Error, ValueError) as error:
+        # Where oslo found it is told in terms of its own classes.
+        text = re.sub(r" from LocationInfo\(.*?\)(?= is)", "", str(error))
+        raise InvalidConfiguration(f"configuration: {text}") from error
+
+
+def _directory(path: str) -> Path:
+    """Refuse what can't stand in libvirt's XML, or would mean this place."""
+    if not path.startswith("/") or not path.isprintable():
+        raise ValueError(
+            f"[DEFAULT] instances_path={path!a} must be an absolute path of"
+            " printable characters"
+        )
+    return Path(path)
+
+
+def _pool(name: str) -> str:
+    if not name or "/" in name or not name.isprintable():
+        raise ValueError(
+            f"[libvirt] images_rbd_pool={name!a} must be a pool's name"
+        )
+    return name
+
+
+def _secret_uuid(value: str | None) -> str | None:
+    if not value:
+        return None
+    try:
+        return rules.canonical_uuid(value)
+    except ValueError as error:
+        raise ValueError(
+            f"[libvirt] rbd_secret_uuid={value!a}: {error}"
+        ) from error
+
+
+def _seconds(value: int) -> int:
+    if value >= 1:
+        return value
+    LOG.warning(
+        "[libvirt] rbd_connect_timeout=%d would wait for ever; %d is used",
+        value,
+        _CONNECT_TIMEOUT,
+    )
+    return _CONNECT_TIMEOUT
+
+
+def _monitor(value: str) -> Monitor:
+    """Return a monitor; IPv6 addresses are in brackets, as Ceph has them."""
+    host, _, port = value.strip().rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    plain = re.fullmatch(r"[0-9A-Za-z.:_%-]+", bare)
+    if (
+        not plain
+        or (":" in bare) != (bare != host)
+        or not re.fullmatch(r"[0-9]{1,5}", port)
+        or not 0 < int(port) < 65536
+    ):
+        raise ValueError(
+            f"[cfgdrive_virt] rbd_monitors: {value!a} must be HOST:PORT, an"
+            " IPv6 address in brackets"
+        )
+    return Monitor(bare, int(port))
+
+
+def _set_by_operator(conf: cfg.ConfigOpts, name: str) -> Any:
+    """Return an option's value, None if it is but the default.
+
+    Nova's config_drive_format has a default, ours has none: in both cases
+    only an operator's own word binds the policy.
+    """
+    value = conf[name]
+    location = conf.get_location(name)
+    defaults = (cfg.Locations.opt_default, cfg.Locations.set_default)
+    if location is None or location.location in defaults:
+        return None
+    return value
+
+
+def _pairs(items: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for item in items:
+        key, _, value = item.partition("=")
+        if value:
+            pairs[key.strip()] = value.strip()
+        else:
+            LOG.warning("%a is ignored: it is no NAME=VALUE", item)
+    return pairs
+
+
+def _cache_modes(items: Sequence[str]) -> dict[str, str]:
+    modes = _pairs(items)
+    for source, mode in tuple(modes.items()):
+        if mode not in _CACHE_MODES:
+            # As nova: a nova.conf that works there has to work here.
+            LOG.warning(
+                "[libvirt] disk_cachemodes %s=%s is ignored; known modes: %s",
+                source,
+                mode,
+                ", ".join(_CACHE_MODES),
+            )
+            del modes[source]
+    return modes
