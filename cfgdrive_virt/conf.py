@@ -104,6 +104,20 @@ _LIBVIRT_OPTS = [
         default=5,
         help="Seconds to wait for the Ceph cluster when connecting.",
     ),
+    cfg.IntOpt(
+        "rbd_destroy_volume_retries",
+        default=12,
+        min=0,
+        help="How often to try again to remove a drive that somebody has"
+        " open: of a guest that was killed Ceph takes up to 30 seconds to"
+        " know.",
+    ),
+    cfg.IntOpt(
+        "rbd_destroy_volume_retry_interval",
+        default=5,
+        min=0,
+        help="Seconds to wait before rbd_destroy_volume_retries.",
+    ),
     cfg.ListOpt(
         "disk_cachemodes",
         default=[],

@@ -22,7 +22,7 @@ from cfgdrive_virt import content, policy, storage
 from cfgdrive_virt.conf import register_opts
 from cfgdrive_virt.device.disk import disk_xml
 from cfgdrive_virt.device.domain import Domain
-from cfgdrive_virt.exception import InvalidRequest, Problem
+from cfgdrive_virt.exception import DriveInUse, InvalidRequest, Problem
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import DriveImage, Location
@@ -71,6 +71,7 @@ class ConfigDriveDriver:
     :param conf: nova's configuration, or one of ours; options that aren't
         registered yet are
     :param clock: gives the drive's timestamp, in seconds since 1970
+    :param sleep: waits for so many seconds
     :param urandom: gives so many random bytes
     :param architecture: the host's, for images that name none
     """
@@ -80,12 +81,14 @@ class ConfigDriveDriver:
         conf: cfg.ConfigOpts,
         *,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
         urandom: Callable[[int], bytes] = os.urandom,
         architecture: str = platform.machine(),
     ) -> None:
         register_opts(conf)
         self._conf = conf
         self._clock = clock
+        self._sleep = sleep
         self._urandom = urandom
         self._architecture = architecture
 
@@ -263,11 +266,23 @@ class ConfigDriveDriver:
     def destroy(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.
 
+        In Ceph, one that somebody has open is tried again, as nova does
+        ([libvirt] rbd_destroy_volume_retries).
+
         :raises ConfigDriveError: if it can't be removed
         """
         location = self.location(uuid)
-        with locked(self.settings.instances_path, location.uuid):
-            existed = self._store.delete(location.uuid)
+        for left in range(self.settings.rbd_destroy_retries, -1, -1):
+            try:
+                with locked(self.settings.instances_path, location.uuid):
+                    existed = self._store.delete(location.uuid)
+            except DriveInUse as error:
+                if not left:
+                    raise
+                LOG.info("%s; trying again, %d times at most", error, left)
+                self._sleep(self.settings.rbd_destroy_interval)
+            else:
+                break
         what = "removed" if existed else "was not there"
         LOG.info("Config drive %s %s", location, what)
         return existed

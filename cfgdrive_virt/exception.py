@@ -77,6 +77,10 @@ class StoreError(ConfigDriveError):
     """A drive can't be written, read or removed where it belongs."""
 
 
+class DriveInUse(StoreError):
+    """A drive can't be removed yet: somebody has it open."""
+
+
 class InvalidDomain(ConfigDriveError):
     """A domain's XML can't be used."""
 

@@ -37,7 +37,8 @@ class Settings:
     :param machine_types: by architecture
     :param instances_path_shared: None where the file system has to tell
     :param max_drive_size: in bytes
-    :param rbd_connect_timeout: in seconds, as is rbd_operation_timeout
+    :param rbd_connect_timeout: in seconds, as are rbd_operation_timeout
+        and rbd_destroy_interval
     :param rbd_monitors: empty where the cluster has to tell
     """
 
@@ -64,6 +65,8 @@ class Settings:
     rbd_secret_uuid: str | None
     rbd_connect_timeout: int
     rbd_operation_timeout: int
+    rbd_destroy_retries: int
+    rbd_destroy_interval: int
     rbd_monitors: tuple[Monitor, ...]
 
 
@@ -102,6 +105,10 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
             rbd_secret_uuid=_secret_uuid(conf.libvirt.rbd_secret_uuid),
             rbd_connect_timeout=_seconds(conf.libvirt.rbd_connect_timeout),
             rbd_operation_timeout=own.rbd_operation_timeout,
+            rbd_destroy_retries=conf.libvirt.rbd_destroy_volume_retries,
+            rbd_destroy_interval=(
+                conf.libvirt.rbd_destroy_volume_retry_interval
+            ),
             rbd_monitors=tuple(map(_monitor, own.rbd_monitors)),
         )
     except cfg.NoSuchOptError as error:

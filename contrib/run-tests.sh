@@ -6,9 +6,9 @@
 #     contrib/run-tests.sh tests/unit ...   pytest's arguments, main tier only
 #
 # Linters, unit tests, other people's readers, real guests on a libvirtd of
-# their own, and nova's own code as an oracle. Nothing is skipped: what is
-# missing is installed, or told. libvirtds and domains that are there are left
-# alone. What is slow to get is kept in ~/.cache/cfgdrive-virt
+# their own, a real Ceph of their own, and nova's own code as an oracle. Nothing
+# is skipped: what is missing is installed, or told. libvirtds, domains and
+# Cephs that are there are left alone. What is slow to get is kept in ~/.cache/cfgdrive-virt
 # ($CFGDRIVE_VIRT_CACHE). Runs as root, through sudo if it must: a guest's root
 # file system is made, and disks are filled up in mount namespaces.
 
@@ -24,8 +24,11 @@ nova_version=34.0.0
 say 'Setting up'
 packages python3-venv python3-libvirt libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
-    genisoimage xorriso p7zip-full libarchive-tools debootstrap e2fsprogs zstd \
-    shellcheck
+    genisoimage xorriso p7zip-full libarchive-tools dosfstools mtools \
+    debootstrap e2fsprogs zstd ceph-mon ceph-osd ceph-mgr ceph-common \
+    python3-rados python3-rbd qemu-block-extra shellcheck
+# Newer releases have it apart.
+packages_if_any libvirt-daemon-driver-secret
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
     types-PyYAML configobj jinja2 oauthlib requests
 this_checkout tests
@@ -55,11 +58,12 @@ say 'Linters'
 ruff check .
 ruff format --check .
 mypy
-shellcheck -x contrib/*.sh contrib/guest/{libvirtd,build-probe,build-cloud-guest,probe-init}
+shellcheck -x contrib/*.sh contrib/ceph/miniceph \
+    contrib/guest/{libvirtd,build-probe,build-cloud-guest,probe-init}
 
 say 'Nova as an oracle'
 "$cache/nova/bin/python" -m pytest -q tests/nova
-"$cache/nova/bin/python" contrib/bench -n 21 --no-goals
+"$cache/nova/bin/python" contrib/bench -n 21 --ceph --no-goals
 
-say 'Unit tests, readers, guests'
-pytest -q --cov --cov-report=term tests/unit tests/readers tests/guest
+say 'Unit tests, readers, Ceph, guests'
+pytest -q --cov --cov-report=term tests/unit tests/readers tests/ceph tests/guest

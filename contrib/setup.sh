@@ -38,6 +38,16 @@ packages() {
         die "these packages can't be installed: ${missing[*]}"
 }
 
+# The same for those that this release has.
+packages_if_any() {
+    local package found=()
+    for package; do
+        if [[ $(apt-cache policy "$package" 2>/dev/null) == *Candidate:\ [0-9]* ]]
+        then found+=("$package"); fi
+    done
+    ((${#found[@]} == 0)) || packages "${found[@]}"
+}
+
 # venv NAME [REQUIREMENT ...]: make $cache/NAME, unless it is there as wanted.
 # It sees the system's packages: libvirt's binding is built for the system's
 # Python, and those of Ceph exist nowhere else.

@@ -30,7 +30,7 @@ from typing import TypeVar
 import rados
 import rbd
 
-from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.exception import DriveInUse, StoreError
 
 _T = TypeVar("_T")
 
@@ -62,6 +62,10 @@ class Access:
 
 class Refusal(Exception):
     """What is asked for can't be done; tells why, in words."""
+
+
+class InUse(Refusal):
+    """Somebody has it open; later it may be possible."""
 
 
 class _Outdated(Exception):
@@ -124,7 +128,8 @@ def _attempt(
         with _connection(access, lead) as client:
             return act(client)
     except Refusal as error:
-        raise StoreError(f"{lead}: {error}") from error
+        kind = DriveInUse if isinstance(error, InUse) else StoreError
+        raise kind(f"{lead}: {error}") from error
     except ERRORS as error:
         reason = _reason(error, access, pool)
         if error.errno == errno.ESHUTDOWN:

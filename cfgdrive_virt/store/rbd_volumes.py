@@ -24,7 +24,7 @@ from collections.abc import Iterator
 import rados
 import rbd
 
-from cfgdrive_virt.store.ceph import ERRORS, Refusal, is_broken
+from cfgdrive_virt.store.ceph import ERRORS, InUse, Refusal, is_broken
 
 #: Key of the metadata that mark a volume as ours; the value is a version.
 MARK = "cfgdrive_virt"
@@ -154,17 +154,18 @@ class Volumes:
         :raises Refusal: if any of it can't be removed
         """
         existed = self._removed(name)
-        refusals = []
+        # Of its leftovers as much as can be; then what couldn't.
+        refused = None
         for leftover in (name + suffix for suffix in NEW):
             try:
                 self._discard(name, leftover)
-            except Refusal as refusal:
-                refusals.append(f"{leftover}: {refusal}")
+            except Refusal as error:
+                refused = error
         # What was half removed already may be watched still.
         with contextlib.suppress(Refusal):
             self._erase(name)
-        if refusals:
-            raise Refusal("; ".join(refusals))
+        if refused:
+            raise refused
         return existed
 
     def remove(self, name: str) -> bool:
@@ -324,7 +325,7 @@ def _check_alone(image: rbd.Image) -> None:
 
 def _check_unused(look: Look | None) -> None:
     if look and look.users:
-        raise Refusal(
+        raise InUse(
             f"in use by {', '.join(look.users)}; stop what has it open (what a"
             " killed process had open is let go after 30 seconds)"
         )

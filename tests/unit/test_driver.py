@@ -28,8 +28,10 @@ from cfgdrive_virt import (
     InjectedFile,
     NicDevice,
     image,
+    storage,
 )
 from cfgdrive_virt.exception import (
+    DriveInUse,
     ImageError,
     InvalidConfiguration,
     InvalidDomain,
@@ -37,6 +39,8 @@ from cfgdrive_virt.exception import (
     StoreError,
     UnsupportedCombination,
 )
+
+from cfgdrive_virt.store.file import FileStore
 
 from .processes import NOBODY, Child, as_nobody
 from .samples import (
@@ -331,6 +335,35 @@ def test_destroying_tells_whether_there_was_a_drive(
     assert driver.destroy(UUID) is True
     assert driver.destroy(UUID) is False
     assert os.listdir(instances) == ["locks"]
+
+
+class Busy(FileStore):
+    """A store whose drives somebody has open, for so many tries."""
+
+    tries = 0
+
+    def delete(self, uuid: str) -> bool:
+        if Busy.tries:
+            Busy.tries -= 1
+            raise DriveInUse("in use by somebody")
+        return super().delete(uuid)
+
+
+def test_a_drive_that_is_open_is_tried_again_as_nova_does(
+    make: Make, instances: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "store_of", lambda _: Busy(instances))
+    slept: list[float] = []
+    driver = make(sleep=slept.append)
+    driver.spawn(wanted())
+    Busy.tries = 12
+    assert driver.destroy(UUID) is True
+    assert slept == [5] * 12
+    Busy.tries = 1
+    text = "[libvirt]\nrbd_destroy_volume_retries = 0\n"
+    with pytest.raises(DriveInUse):
+        make(text, sleep=slept.append).destroy(UUID)
+    assert len(slept) == 12
 
 
 def test_destroying_takes_a_uuid_in_upper_case(
