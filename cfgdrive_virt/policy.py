@@ -243,7 +243,7 @@ def _warnings(
 def _disk_bus(guest: Guest, wish: str | None) -> tuple[str, str]:
     """Return the bus and why; an image's own wish outranks the default."""
     if wish is None:
-        return "virtio", "as ever"
+        return "virtio", "by default"
     _check_bus(guest, "hw_disk_bus", wish, "disk", _DISK_BUSES)
     return wish, f"because image property hw_disk_bus={wish}"
 

@@ -142,7 +142,8 @@ class RbdStore:
         ceph = _ceph()
         answer = ceph.with_client(
             ceph.Access(*self._access),
-            "can't ask for Ceph's monitors",
+            "can't ask Ceph for its monitors ([cfgdrive_virt] rbd_monitors"
+            " may name them)",
             ceph.monitor_map,
         )
         return tuple(map(_monitor, json.loads(answer)["mons"]))

@@ -162,7 +162,7 @@ def test_a_process_ends_in_time(ceph: Cluster, away: str) -> None:
         assert process.stdout.readline() == "connected\n"
         if away:
             stack.enter_context(ceph.without(away))
-        _, errors = process.communicate(timeout=3 * SHORT)
+        _, errors = process.communicate(timeout=10 * SHORT)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -201,7 +201,7 @@ def test_of_two_hosts_that_write_a_drive_one_wins_or_both_in_turn(
         found = store.read(store.location(drive), 1 << 30)
         assert found in DATA.values() if any(won) else b"old" * 512
         for answer in told.values():
-            assert not isinstance(answer, str) or answer.startswith(
-                "StoreError: can't write"
-            ), answer
+            assert not isinstance(answer, str) or "can't write" in answer, (
+                answer
+            )
     assert sum(outcomes.values()) == 15

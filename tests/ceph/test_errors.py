@@ -120,7 +120,7 @@ def test_no_monitor_at_that_address(ceph: Cluster, tmp_path: Path) -> None:
     )
     start = time.monotonic()
     told = refusal(ceph.store(ceph_conf=path, connect_timeout=SHORT))
-    assert time.monotonic() - start < 3 * SHORT
+    assert time.monotonic() - start < 10 * SHORT
     assert told == (
         "no monitor of [v2:127.0.0.1:9] answered within [libvirt]"
         f" rbd_connect_timeout={SHORT} seconds; are they up, and reachable"

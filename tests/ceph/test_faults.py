@@ -25,10 +25,13 @@ OLD, NEW, NEXT = b"old" * 102_400, b"n" * (48 * MIB), b"next" * 51_200
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Fail if it takes much longer than three time-outs."""
+    """Fail if it takes much longer than three time-outs, for a busy machine.
+
+    librados' own defaults are minutes, or for ever.
+    """
     start = time.monotonic()
     yield
-    assert time.monotonic() - start < 3.5 * SHORT
+    assert time.monotonic() - start < 10 * SHORT
 
 
 def content(store: RbdStore, instance: str) -> bytes | None:

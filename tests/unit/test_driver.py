@@ -39,7 +39,6 @@ from cfgdrive_virt.exception import (
     StoreError,
     UnsupportedCombination,
 )
-
 from cfgdrive_virt.store.file import FileStore
 
 from .processes import NOBODY, Child, as_nobody
