@@ -71,8 +71,12 @@ def fitted(text: str) -> str:
 
 
 def survives_7z(name: str) -> bool:
-    """Tell whether 7z keeps a name: it drops the dot at the end of one."""
-    return not name.endswith(".")
+    """Tell whether 7z keeps a name.
+
+    It drops the dot at the end of one, and takes some characters that are
+    for private use for bytes that are no UTF-8.
+    """
+    return not re.search("[\uef80-\uefff]|[.]$", name)
 
 
 def survives_libarchive(name: str) -> bool:
