@@ -17,10 +17,14 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pruned:
-    """A drive, and why it is kept; nothing if it is an orphan."""
+    """A drive, and why it is kept; nothing if it is an orphan.
+
+    :param failed: whether it is an orphan that couldn't be removed
+    """
 
     drive: StoredDrive
     kept: str
+    failed: bool = False
 
 
 def prune(
@@ -39,15 +43,16 @@ def prune(
     :param living: UUIDs of all instances that there are, on all hosts that
         share the pool, or instances_path
     :param now: in seconds since 1970
-    :param minimum_age: in seconds; what is younger is kept
+    :param minimum_age: in seconds, 0 or more; what is younger is kept
     :param remove: remove the orphans, too
     :raises StoreError: if the drives can't be looked at
     """
     for drive in list(storage.store_of(settings).drives()):
         kept = why_kept(drive, living=living, now=now, minimum_age=minimum_age)
+        failure = ""
         if remove and not kept:
-            kept = _remove(settings, drive.location)
-        yield Pruned(drive, kept)
+            failure = _remove(settings, drive.location)
+        yield Pruned(drive, kept or failure, failed=bool(failure))
 
 
 def why_kept(

@@ -89,7 +89,7 @@ def load_uuids(name: str) -> set[str]:
     :raises InvalidRequest: if a line is no UUID, or there is none
     """
     source = "standard input" if name == "-" else name
-    text = read_file(name, _MOST_UUID_BYTES).decode("utf-8", "replace")
+    text = read_file(name, _MOST_UUID_BYTES).decode("utf-8-sig", "replace")
     found, problems = set(), []
     for number, line in enumerate(text.splitlines(), 1):
         word = line.strip()

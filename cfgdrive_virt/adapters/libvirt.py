@@ -165,7 +165,8 @@ class LibvirtService:
         What there is is asked anew: a signal may have come when a call had
         done its work and before it returned.
 
-        :raises DomainError: if something may be left, saying what
+        :raises DomainError: if something may be left, saying what; after a
+            signal the log does
         """
         left = []
         try:
@@ -186,10 +187,14 @@ class LibvirtService:
                 self._driver.destroy(uuid)
         except ConfigDriveError as problem:
             left.append(f"the drive ({problem})")
-        if left:
-            raise DomainError(
-                f"{error}; what may be left: {' and '.join(left)}"
-            ) from error
+        if not left:
+            return
+        told = f"what may be left: {' and '.join(left)}"
+        if not isinstance(error, Exception):
+            # A signal, which has its own exit code.
+            LOG.error("Interrupted; %s", told)
+            return
+        raise DomainError(f"{error}; {told}") from error
 
 
 def _remove(domain: libvirt.virDomain) -> None:

@@ -103,9 +103,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     for name in rows[0]:
         table.add_column(name, no_wrap=True)
     for row in rows:
-        table.add_row(
-            *(Text(printable(_cell(value))) for value in row.values())
-        )
+        cells = map(_column, row.values())
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     _console().print(table)
 
 
@@ -148,6 +147,14 @@ def _branch(branches: dict[str, Tree], directory: str) -> Tree:
             Text(printable(name))
         )
     return branches[directory]
+
+
+def _column(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return str(value)
 
 
 def _cell(value: Any) -> str:

@@ -156,8 +156,8 @@ def _reason(error: rados.Error, access: Access, pool: str) -> str:
     reasons = {
         errno.ETIMEDOUT: "no answer within [cfgdrive_virt]"
         f" rbd_operation_timeout={timeout} seconds; the pool may be full or at"
-        " its quota, or its OSDs away (ceph health detail).  What was asked"
-        " for may still be carried out later",
+        " its quota, or its OSDs away (ceph health detail).  A change that"
+        " was asked for may still come true",
         errno.ESHUTDOWN: "the cluster has blocklisted this client; see ceph"
         " osd blocklist ls",
         errno.ENOSPC: f"pool {pool} is full; make room",

@@ -210,7 +210,7 @@ def test_a_pool_at_its_quota(
         f"can't write rbd:full/{UUID}_disk.config: no answer within"
         f" [cfgdrive_virt] rbd_operation_timeout={SHORT} seconds; the pool may"
         " be full or at its quota, or its OSDs away (ceph health detail)."
-        "  What was asked for may still be carried out later"
+        "  A change that was asked for may still come true"
     )
     assert store.exists(UUID) is False
     ceph.ceph("osd", "pool", "set-quota", name, "max_objects", "0")

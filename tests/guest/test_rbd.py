@@ -192,11 +192,12 @@ def test_a_volume_is_listed_and_pruned_once_nobody_lives_or_looks(
     nova_conf: pathlib.Path,
     tmp_path: pathlib.Path,
 ) -> None:
-    running, gone = a_request(), a_request()
+    running, stopped, gone = a_request(), a_request(), a_request()
     service.spawn(running)
+    driver.spawn(stopped)
     driver.spawn(gone)
     living = tmp_path / "living"
-    living.write_text(f"{uuids.uuid4()}\n")
+    living.write_text(f"{stopped.uuid}\n")
     command = ("cfgdrive-virt", "--config-file", nova_conf)
     prune = (*command, "prune", "--living", living, "--json")
 
@@ -207,7 +208,7 @@ def test_a_volume_is_listed_and_pruned_once_nobody_lives_or_looks(
     rows = json.loads(run(*command, "list", "--json"))
     assert {row["location"] for row in rows} == {
         f"rbd:compute/{request.uuid}_disk.config"
-        for request in (running, gone)
+        for request in (running, stopped, gone)
     }
     assert all(row["ours"] for row in rows)
     assert verdicts()[gone.uuid] == "younger than 24 hours"
@@ -219,8 +220,10 @@ def test_a_volume_is_listed_and_pruned_once_nobody_lives_or_looks(
     assert found[running.uuid].startswith("in use by ")
     assert found[gone.uuid] == "removed"
     assert not driver.exists(gone.uuid)
+    assert found[stopped.uuid] == "its instance lives"
     assert driver.exists(running.uuid)
     service.destroy(running.uuid)
+    driver.destroy(stopped.uuid)
 
 
 def test_a_volume_is_inspected_and_verified(

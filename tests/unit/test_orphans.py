@@ -110,8 +110,11 @@ def test_what_cannot_be_removed_is_kept_with_the_reason(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    told = pruned(settings, remove=True)[UUID]
-    assert told.startswith("can't remove ")
+    _, orphan = prune(
+        settings, {OTHER_UUID}, now=NOW, minimum_age=HOUR, remove=True
+    )
+    assert orphan.failed
+    assert orphan.kept.startswith("can't remove ")
     assert store.exists(UUID)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import sys
 import time
 
 import click
@@ -50,6 +53,7 @@ def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
     "hours",
     metavar="HOURS",
     type=click.FloatRange(min=0),
+    callback=lambda _ctx, _param, value: _finite(value),
     default=24.0,
     show_default=True,
     help="Keep what is younger.",
@@ -74,23 +78,48 @@ def prune(
     """
     settings = driver.settings
     alive = _living(settings, uris, living)
+    look = functools.partial(
+        orphans.prune,
+        settings,
+        alive,
+        now=time.time(),
+        minimum_age=hours * _HOUR,
+    )
+    if remove and living is not None:
+        _check_list(living, alive, list(look()))
+    found = list(look(remove=remove))
     rows = [
         {
             **drive_view.stored(pruned.drive),
             "verdict": pruned.kept or ("removed" if remove else "orphan"),
         }
-        for pruned in orphans.prune(
-            settings,
-            alive,
-            now=time.time(),
-            minimum_age=hours * _HOUR,
-            remove=remove,
-        )
+        for pruned in found
     ]
     if as_json:
         terminal.print_json(rows)
-        return
-    terminal.print_table(rows)
+    else:
+        terminal.print_table(rows)
+    if any(pruned.failed for pruned in found):
+        sys.exit(1)
+
+
+def _check_list(
+    name: str, alive: set[str], found: list[orphans.Pruned]
+) -> None:
+    """Refuse to remove anything by the list of some other cloud."""
+    there = {pruned.drive.location.uuid for pruned in found}
+    if there and not there & alive:
+        raise click.UsageError(
+            f"no instance that {name} names has a drive here: is it the list"
+            " of these hosts? Nothing is removed"
+        )
+
+
+def _finite(hours: float) -> float:
+    if not math.isfinite(hours):
+        # Nothing is younger than what is no number.
+        raise click.BadParameter(f"{hours} is no number of hours")
+    return hours
 
 
 def _living(

@@ -251,6 +251,8 @@ def test_an_epoch_that_is_none_is_a_wrong_call(
         (("prune", "--living", "/dev/null"), 1, "is a character device"),
         (("prune", "--living", SAMPLE), 2, "line 5: must be a UUID"),
         (("prune", *TEST, "--older-than", "-1"), 2, "not in the range"),
+        (("prune", *TEST, "--older-than", "nan"), 2, "no number of hours"),
+        (("prune", *TEST, "--older-than", "inf"), 2, "no number of hours"),
         (("prune", "--connect", "no:///"), 1, "can't connect to no:"),
         (("build", SAMPLE, "-o", "no/x"), 1, "directory is missing"),
         (("build", SAMPLE, "-o", ""), 1, "no regular file"),
@@ -640,9 +642,9 @@ def test_list_shows_all_drives(
     drive = instances / UUID / "disk.config"
     assert ours.split() == [
         str(drive), UUID, str(drive.stat().st_size), "1970-01-01T00:00:00Z",
-        "true", "[]",
+        "yes", "-",
     ]  # fmt: skip
-    assert theirs.split()[4] == "false"
+    assert theirs.split()[4] == "no"
     found = run("--config-file", nova_conf, "list", "--json").stdout
     assert [row["ours"] for row in json.loads(found)] == [False, True]
 
@@ -675,13 +677,49 @@ def test_prune_keeps_what_an_operators_list_has(
     run: Run, nova_conf: Path, instances: Path, tmp_path: Path
 ) -> None:
     old_drives(run, instances)
-    (tmp_path / "living").write_text(f"# all of them\n\n {UUID.upper()}\n")
+    # As some editors write it.
+    text = f"\ufeff# all of them\r\n\r\n {UUID.upper()}\r\n"
+    (tmp_path / "living").write_text(text)
     arguments = ("--config-file", nova_conf, "prune", "--remove")
     result = run(*arguments, "--living", "living")
     assert "its instance lives" in result.stdout
     assert "it bears no mark of ours" in result.stdout
     assert (instances / UUID).exists()
     assert (instances / THEIRS).exists()
+
+
+def test_the_list_of_some_other_cloud_removes_nothing(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path
+) -> None:
+    old_drives(run, instances)
+    (tmp_path / "living").write_text("00000000-0000-4000-8000-000000000001")
+    arguments = ("--config-file", nova_conf, "prune", "--living", "living")
+    assert "orphan" in run(*arguments).stdout
+    result = run(*arguments, "--remove")
+    assert result.exit_code == 2
+    assert "no instance that living names has a drive here" in " ".join(
+        result.stderr.split()
+    )
+    assert (instances / UUID).exists()
+
+
+def test_an_orphan_that_cannot_be_removed_is_a_failure(
+    run: Run,
+    nova_conf: Path,
+    instances: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old_drives(run, instances)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    arguments = ("--config-file", nova_conf, "prune", *TEST, "--remove")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "can't remove " in result.stdout
+    assert (instances / UUID).exists()
 
 
 @pytest.mark.parametrize("text", ["", "\n# nobody\n\n"])
