@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 
 from cfgdrive_virt import storage
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.model.drive import Location, StoredDrive
+from cfgdrive_virt.model.drive import StoredDrive
 from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.store.lock import locked
 
@@ -51,7 +51,7 @@ def prune(
         kept = why_kept(drive, living=living, now=now, minimum_age=minimum_age)
         failure = ""
         if remove and not kept:
-            failure = _remove(settings, drive.location)
+            failure = _remove(settings, drive)
         yield Pruned(drive, kept or failure, failed=bool(failure))
 
 
@@ -78,11 +78,16 @@ def why_kept(
     return ""
 
 
-def _remove(settings: Settings, location: Location) -> str:
+def _remove(settings: Settings, drive: StoredDrive) -> str:
     """Return why an orphan is kept nevertheless; nothing if it isn't."""
+    location = drive.location
+    store = storage.store_of(settings)
     try:
         with locked(settings.instances_path, location.uuid):
-            storage.store_of(settings).remove(location)
+            # To look at all of a large pool takes a while.
+            if store.look(location) != drive:
+                return f"{location} has changed meanwhile"
+            store.remove(location)
     except StoreError as error:
         return str(error)
     LOG.info("Config drive %s removed: its instance is gone", location)

@@ -32,8 +32,8 @@ _DISK_BUSES = ("virtio", *_CDROM_BUSES)
 #: Operating systems, by Glance's os_distro, that read a drive by Afterburn.
 _AFTERBURN = ("coreos", "fedora-coreos", "flatcar", "rhcos")
 
-#: As mount(8) names them.  A file system that isn't listed counts as one
-#: host's own: a drive is then copied that needn't be, and none is lost.
+#: As mount(8) names them.  To the policy, one that isn't listed is a host's
+#: own: a drive is then copied that needn't be, and none is lost.
 _SHARED_FILE_SYSTEMS = frozenset({
     "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.ceph-fuse",
     "fuse.glusterfs", "fuse.juicefs", "fuse.mfs", "fuse.moosefs",
@@ -59,6 +59,12 @@ _PREFIXES = {
     "scsi": "sd",
     "usb": "sd",
 }
+
+#: And to whoever removes drives, one that isn't among these may be shared.
+_LOCAL_FILE_SYSTEMS = frozenset({
+    "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay",
+    "ramfs", "tmpfs", "xfs", "zfs",
+})  # fmt: skip
 
 
 def required(
@@ -143,6 +149,20 @@ def sharing(
     if file_system in _SHARED_FILE_SYSTEMS:
         return Requirement(True, f"hosts share instances_path on {kind}")
     return Requirement(False, f"hosts don't share instances_path on {kind}")
+
+
+def is_local(
+    *, images_type: str, shared: bool | None, file_system: str
+) -> bool:
+    """Tell whether no other host has its drives in the same place, for sure.
+
+    Arguments are those of :func:`sharing`.
+    """
+    if images_type == "rbd":
+        return False
+    if shared is not None:
+        return not shared
+    return file_system in _LOCAL_FILE_SYSTEMS
 
 
 def must_survive(

@@ -92,7 +92,7 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
             cache_modes=_cache_modes(conf.libvirt.disk_cachemodes),
             discard=conf.libvirt.hw_disk_discard,
             machine_types=_pairs(conf.libvirt.hw_machine_type or ()),
-            disk_prefix=conf.libvirt.disk_prefix or None,
+            disk_prefix=_printable("disk_prefix", conf.libvirt.disk_prefix),
             max_drive_size=own.max_drive_size * _MIB,
             live_migration=own.live_migration,
             instances_path_shared={"yes": True, "no": False}.get(
@@ -101,9 +101,12 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
             verify_drive=own.verify_drive,
             rbd_pool=_pool(conf.libvirt.images_rbd_pool),
             rbd_ceph_conf=conf.libvirt.images_rbd_ceph_conf or "",
-            rbd_user=conf.libvirt.rbd_user or None,
+            rbd_user=_printable("rbd_user", conf.libvirt.rbd_user),
             rbd_secret_uuid=_secret_uuid(conf.libvirt.rbd_secret_uuid),
-            rbd_connect_timeout=_seconds(conf.libvirt.rbd_connect_timeout),
+            rbd_connect_timeout=_seconds(
+                conf.libvirt.rbd_connect_timeout,
+                used=conf.libvirt.images_type == "rbd",
+            ),
             rbd_operation_timeout=own.rbd_operation_timeout,
             rbd_destroy_retries=conf.libvirt.rbd_destroy_volume_retries,
             rbd_destroy_interval=(
@@ -140,6 +143,15 @@ def _pool(name: str) -> str:
     return name
 
 
+def _printable(name: str, value: str | None) -> str | None:
+    """Refuse what can't stand in libvirt's XML."""
+    if value and not value.isprintable():
+        raise ValueError(
+            f"[libvirt] {name}={value!a} must be of printable characters"
+        )
+    return value or None
+
+
 def _secret_uuid(value: str | None) -> str | None:
     if not value:
         return None
@@ -151,14 +163,15 @@ def _secret_uuid(value: str | None) -> str | None:
         ) from error
 
 
-def _seconds(value: int) -> int:
+def _seconds(value: int, *, used: bool) -> int:
     if value >= 1:
         return value
-    LOG.warning(
-        "[libvirt] rbd_connect_timeout=%d would wait for ever; %d is used",
-        value,
-        _CONNECT_TIMEOUT,
-    )
+    if used:
+        LOG.warning(
+            "[libvirt] rbd_connect_timeout=%d would wait for ever; %d is used",
+            value,
+            _CONNECT_TIMEOUT,
+        )
     return _CONNECT_TIMEOUT
 
 

@@ -37,6 +37,9 @@ class Store(Protocol):
     def drives(self) -> Iterator[StoredDrive]:
         """Yield all drives, and what killed writers left of some."""
 
+    def look(self, location: Location) -> StoredDrive:
+        """Return what is known now of what :meth:`drives` told of."""
+
     def remove(self, location: Location) -> bool:
         """Remove what :meth:`drives` told of, unless it is in use."""
 
@@ -100,6 +103,15 @@ def cache_mode(settings: Settings) -> str:
 def sharing(settings: Settings) -> Requirement:
     """Tell whether hosts share the place of the drives, and why."""
     return policy.sharing(
+        images_type=settings.images_type,
+        shared=settings.instances_path_shared,
+        file_system=file_system.type_of(settings.instances_path),
+    )
+
+
+def is_local(settings: Settings) -> bool:
+    """Tell whether the drives are this host's alone, for sure."""
+    return policy.is_local(
         images_type=settings.images_type,
         shared=settings.instances_path_shared,
         file_system=file_system.type_of(settings.instances_path),

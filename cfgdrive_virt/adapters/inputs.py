@@ -122,7 +122,7 @@ def read_drive(name: str, settings: Settings) -> bytes:
     if not is_volume(name):
         return read_file(name, most)
     pool, _, volume = name.removeprefix(_VOLUME).partition("/")
-    if not pool or not volume:
+    if not pool or not volume or not name.isprintable():
         rule = "must be rbd:POOL/VOLUME"
         raise InvalidRequest([Problem("drive", show(name), rule)])
     location = RbdLocation(volume[:36], pool, volume)

@@ -114,7 +114,10 @@ class LibvirtService:
                     f"instance {request.uuid} has a domain already; destroy"
                     " it first"
                 )
-            had_drive = self._driver.exists(request.uuid)
+            # What needs no drive has nothing to do with the store.
+            had_drive = plan.location is None or self._driver.exists(
+                request.uuid
+            )
             try:
                 with _explained(f"can't define domain of {request.uuid}"):
                     defined = self._connection.defineXML(str(domain))

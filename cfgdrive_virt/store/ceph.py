@@ -37,8 +37,8 @@ _T = TypeVar("_T")
 #: What both bindings raise; their OSErrors are not Python's.
 ERRORS = (rados.Error, rbd.Error)
 
-#: After these a connection is kept no longer.
-_BROKEN = (errno.ETIMEDOUT, errno.ESHUTDOWN)
+#: After these a connection is kept no longer; rights come with a new one.
+_BROKEN = (errno.ETIMEDOUT, errno.ESHUTDOWN, errno.EPERM, errno.EACCES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,6 +130,11 @@ def _attempt(
     except Refusal as error:
         kind = DriveInUse if isinstance(error, InUse) else StoreError
         raise kind(f"{lead}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(
+            f"{lead}: pool {pool} has a volume whose name isn't UTF-8,"
+            f" {error.object!a}; rename it"
+        ) from error
     except ERRORS as error:
         reason = _reason(error, access, pool)
         if error.errno == errno.ESHUTDOWN:

@@ -121,6 +121,14 @@ class FileStore:
                     with contextlib.suppress(MissingError):
                         yield _stored(FileLocation(uuid, path))
 
+    def look(self, location: Location) -> StoredDrive:
+        """Return what there is to know of what :meth:`drives` told of.
+
+        :raises StoreError: if it is gone, or can't be looked at
+        """
+        assert isinstance(location, FileLocation)
+        return _stored(location)
+
     def remove(self, location: Location) -> bool:
         """Remove one file that :meth:`drives` told of.
 

@@ -30,7 +30,7 @@ def type_of(directory: Path) -> str:
     by the nearest one above it.  Source: proc(5), /proc/pid/mountinfo.
     """
     # Not by device numbers: a subvolume of btrfs has one of its own.
-    place = _nearest(directory).resolve()
+    place = Path(os.path.realpath(directory))
     found, best = "", -1
     with (
         contextlib.suppress(OSError),
@@ -81,4 +81,5 @@ def supports_direct_io(directory: Path) -> bool:
 def _nearest(directory: Path) -> Path:
     absolute = directory.absolute()
     places = (absolute, *absolute.parents)
-    return next(place for place in places if place.is_dir())
+    # Unlike Path's, this one takes what can't be looked at for none.
+    return next(place for place in places if os.path.isdir(place))  # noqa: PTH112

@@ -114,14 +114,22 @@ class RbdStore:
         for name in self._at(pool, "list", lambda at, _: at.names()):
             if not (found := _DRIVE.fullmatch(name)):
                 continue
-            location = RbdLocation(found[1], self.pool, name)
-            look = self._at(location, "look at", lambda at, n: at.look(n))
-            if look is None:
-                yield StoredDrive(location, 0, 0.0, ours=False, users=())
-            else:
-                yield StoredDrive(
-                    location, look.size, look.created, look.ours, look.users
-                )
+            yield self.look(RbdLocation(found[1], self.pool, name))
+
+    def look(self, location: Location) -> StoredDrive:
+        """Return what there is to know of what :meth:`drives` told of.
+
+        A volume that can't be opened, or is gone, has the size 0.
+
+        :raises StoreError: if the cluster can't be asked
+        """
+        assert isinstance(location, RbdLocation)
+        look = self._at(location, "look at", lambda at, name: at.look(name))
+        if look is None:
+            return StoredDrive(location, 0, 0.0, ours=False, users=())
+        return StoredDrive(
+            location, look.size, look.created, look.ours, look.users
+        )
 
     def remove(self, location: Location) -> bool:
         """Remove one volume that :meth:`drives` told of.
@@ -145,6 +153,7 @@ class RbdStore:
             "can't ask Ceph for its monitors ([cfgdrive_virt] rbd_monitors"
             " may name them)",
             ceph.monitor_map,
+            self.pool,
         )
         return tuple(map(_monitor, json.loads(answer)["mons"]))
 

@@ -73,14 +73,14 @@ class Look:
     snapshots: tuple[str, ...] = ()
 
 
-class _StaleNameError(Exception):
+class _StaleNameError(Refusal):
     """A drive's name is taken, and leads nowhere.
 
     Somebody was killed who removed the last one.
     """
 
     def __init__(self, new: str) -> None:
-        super().__init__()
+        super().__init__(_ANOTHER)
         self.new = new
 
 

@@ -140,6 +140,8 @@ def test_options_that_are_not_known_are_no_error(conf: Conf) -> None:
         ("libvirt", "images_rbd_pool ="),
         ("libvirt", "images_rbd_pool = a/b"),
         ("libvirt", "rbd_secret_uuid = mine"),
+        ("libvirt", "rbd_user = no\x01va"),
+        ("libvirt", "disk_prefix = v\x1bd"),
         ("cfgdrive_virt", "live_migration = yes"),
         ("cfgdrive_virt", "instances_path_shared = maybe"),
         ("cfgdrive_virt", "verify_drive = often"),
@@ -360,7 +362,10 @@ def test_importing_loads_nothing_that_a_service_may_not_have() -> None:
 def test_a_time_out_that_would_be_none_is_the_default_with_a_word(
     conf: Conf, caplog: pytest.LogCaptureFixture, value: str
 ) -> None:
-    found = settings(conf(f"[libvirt]\nrbd_connect_timeout = {value}\n"))
+    text = f"[libvirt]\nrbd_connect_timeout = {value}\n"
+    assert settings(conf(text)).rbd_connect_timeout == 5
+    assert caplog.messages == []
+    found = settings(conf(f"{text}images_type = rbd\n"))
     assert found.rbd_connect_timeout == 5
     assert caplog.messages == [
         f"[libvirt] rbd_connect_timeout={value} would wait for ever; 5 is used"

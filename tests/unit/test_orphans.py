@@ -118,6 +118,21 @@ def test_what_cannot_be_removed_is_kept_with_the_reason(
     assert store.exists(UUID)
 
 
+def test_what_has_changed_since_it_was_listed_is_kept(
+    settings: Settings, store: FileStore
+) -> None:
+    found = prune(settings, set(), now=NOW, minimum_age=HOUR, remove=True)
+    assert next(found).kept == ""
+    drive = store.location(UUID)
+    store.write(UUID, b"somebody else's")
+    second = next(found)
+    assert (second.failed, second.kept) == (
+        True,
+        f"{drive} has changed meanwhile",
+    )
+    assert drive.path.read_bytes() == b"somebody else's"
+
+
 def test_pruning_waits_for_whoever_builds_the_drive(
     settings: Settings, store: FileStore, instances: Path
 ) -> None:

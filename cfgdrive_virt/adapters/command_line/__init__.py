@@ -63,6 +63,12 @@ class _Group(click.Group):
             wrong_call = isinstance(error, _WRONG_CALL)
             kind = _WrongCall if wrong_call else _Failure
             raise kind(terminal.printable(str(error), lines=True)) from error
+        except OSError as error:
+            # One without a file's name is standard output's.
+            if error.filename is None:
+                raise
+            name = terminal.printable(str(error.filename))
+            raise _Failure(f"{name}: {error.strerror}") from error
         return result
 
 

@@ -85,8 +85,8 @@ def prune(
         now=time.time(),
         minimum_age=hours * _HOUR,
     )
-    if remove and living is not None:
-        _check_list(living, alive, list(look()))
+    if remove:
+        _check_living(alive, list(look()))
     found = list(look(remove=remove))
     rows = [
         {
@@ -103,15 +103,14 @@ def prune(
         sys.exit(1)
 
 
-def _check_list(
-    name: str, alive: set[str], found: list[orphans.Pruned]
-) -> None:
-    """Refuse to remove anything by the list of some other cloud."""
+def _check_living(alive: set[str], found: list[orphans.Pruned]) -> None:
+    """Refuse to remove anything by what some other cloud or libvirt tells."""
     there = {pruned.drive.location.uuid for pruned in found}
     if there and not there & alive:
         raise click.UsageError(
-            f"no instance that {name} names has a drive here: is it the list"
-            " of these hosts? Nothing is removed"
+            "no instance that lives has a drive here: do --living and"
+            " --connect tell of these hosts' instances? If all of them are"
+            " gone, remove their drives with destroy"
         )
 
 
@@ -126,11 +125,13 @@ def _living(
     settings: Settings, uris: tuple[str, ...], living: str | None
 ) -> set[str]:
     """Return who lives, of whom those that are asked know."""
-    shared = storage.sharing(settings)
-    if shared and living is None:
+    if living is None and not storage.is_local(settings):
+        shared = storage.sharing(settings)
+        may = "" if shared else " for all that is known"
         raise click.UsageError(
-            f"{shared.reason}: --living FILE must name the instances of all"
-            " of them; the libvirts of some hosts don't know the others'"
+            f"{shared.reason}{may}: --living FILE must name the instances of"
+            " all hosts that share it; the libvirts of some don't know the"
+            " others' ([cfgdrive_virt] instances_path_shared=no, if none do)"
         )
     if living is None and not uris:
         raise click.UsageError(

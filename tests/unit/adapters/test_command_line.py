@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from cfgdrive_virt.adapters.command_line import main
 from cfgdrive_virt.image import iso9660, read
 from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.store import file_system
 
 from ..processes import as_nobody, command
 from ..samples import (
@@ -242,6 +243,7 @@ def test_an_epoch_that_is_none_is_a_wrong_call(
         (("build", "-", "-o", "x", "--format", "ext4"), 2, "'ext4' is not"),
         (("inspect", "rbd:"), 2, "drive: must be rbd:POOL/VOLUME"),
         (("inspect", "rbd:pool"), 2, "drive: must be rbd:POOL/VOLUME"),
+        (("inspect", "rbd:a/\udcff"), 2, "drive: must be rbd:POOL/VOLUME"),
         (("verify", "missing"), 2, "does not exist"),
         (("verify", "-", "--instance", "-"), 2, "only one of both"),
         (("verify", SAMPLE), 1, "neither an ISO9660 nor a VFAT image"),
@@ -697,9 +699,8 @@ def test_the_list_of_some_other_cloud_removes_nothing(
     assert "orphan" in run(*arguments).stdout
     result = run(*arguments, "--remove")
     assert result.exit_code == 2
-    assert "no instance that living names has a drive here" in " ".join(
-        result.stderr.split()
-    )
+    told = " ".join(result.stderr.split())
+    assert "no instance that lives has a drive here" in told
     assert (instances / UUID).exists()
 
 
@@ -720,6 +721,24 @@ def test_an_orphan_that_cannot_be_removed_is_a_failure(
     assert result.exit_code == 1
     assert "can't remove " in result.stdout
     assert (instances / UUID).exists()
+
+
+@pytest.mark.parametrize("kind", ["virtiofs", "9p", "fuse.cubefs", ""])
+def test_a_file_system_that_hosts_may_share_wants_a_list(
+    run: Run,
+    nova_conf: Path,
+    instances: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    old_drives(run, instances)
+    monkeypatch.setattr(file_system, "type_of", lambda _: kind)
+    arguments = ("--config-file", nova_conf, "prune", *TEST)
+    assert run(*arguments).exit_code == 2
+    nova_conf.write_text(
+        f"{nova_conf.read_text()}[cfgdrive_virt]\ninstances_path_shared = no\n"
+    )
+    assert run(*arguments).exit_code == 0
 
 
 @pytest.mark.parametrize("text", ["", "\n# nobody\n\n"])
@@ -754,7 +773,7 @@ def test_where_hosts_share_one_libvirt_does_not_know_all(
     result = run("--config-file", nova_conf, "prune", *TEST, "--remove")
     assert result.exit_code == 2
     told = " ".join(result.stderr.split())
-    assert f"{why}: --living FILE must name the instances" in told
+    assert f"{why}: --living FILE must name the instances of all" in told
     assert (instances / UUID).exists()
 
 
