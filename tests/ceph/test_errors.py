@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -159,6 +160,32 @@ def test_a_pool_without_rights(ceph: Cluster, pool: Callable[[], str]) -> None:
         " capabilities mon 'profile rbd' and osd 'profile rbd pool=strange'"
         " (ceph auth caps)"
     )
+
+
+def test_rights_that_are_granted_later_hold_at_once(
+    ceph: Cluster, tmp_path: Path
+) -> None:
+    mon = ("mon", "profile rbd")
+    keyring = tmp_path / "keyring"
+    keyring.write_text(ceph.ceph("auth", "get-or-create", "client.late", *mon))
+    path = ceph.configuration(tmp_path / "ceph.conf", keyring=str(keyring))
+    store = ceph.store(ceph_conf=path, user="late")
+    assert "rbd_user=late has no right to" in refusal(store)
+    osd = ("osd", f"profile rbd pool={ceph.pool}")
+    ceph.ceph("auth", "caps", "client.late", *mon, *osd)
+    assert store.exists(UUID) is False
+
+
+def test_a_name_that_is_not_utf_8(ceph: Cluster, store: RbdStore) -> None:
+    name = b"compute/caf\xe9"
+    ceph.rbd("create", "--size", "1", os.fsdecode(name))
+    try:
+        with pytest.raises(StoreError) as caught:
+            list(store.drives())
+        assert str(caught.value).endswith("; rename it")
+        assert "has a volume whose name isn't UTF-8" in str(caught.value)
+    finally:
+        ceph.rbd("rm", os.fsdecode(name))
 
 
 def test_a_pool_that_came_after_the_connection(
