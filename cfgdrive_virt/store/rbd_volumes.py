@@ -259,9 +259,26 @@ class Volumes:
         if look is None:
             return False
         _check_unused(look)
-        # Once: what has the name next is another writer's.
-        self._erased(name)
+        if self._is_half_renamed(name, look):
+            # librbd would destroy it while it opens by this name.  It stays
+            # by the other one, a leftover.
+            with contextlib.suppress(rados.ObjectNotFound):
+                self._ioctx.remove_object(f"rbd_id.{name}")
+        else:
+            # Once: what has the name next is another writer's.
+            self._erased(name)
         return True
+
+    def _is_half_renamed(self, name: str, drive: Look) -> bool:
+        """Tell whether a drive is still listed as a leftover.
+
+        Whoever renamed it was killed when it opened by both names.
+        """
+        others = map(self.look, (name + suffix for suffix in NEW))
+        return (
+            drive.identifier in {other.identifier for other in others if other}
+            and name not in self.names()
+        )
 
     def _discard(self, name: str, left: str) -> None:
         """Remove a leftover, unless its image is the drive's.
@@ -301,7 +318,10 @@ class Volumes:
             return False
         except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
             _check_unused(self.look(name))
-            raise Refusal(f"it can't be removed: {error}") from error
+            # Half removed, it opens no more, and can't tell who.
+            raise InUse(
+                f"in use by somebody who was removing it ({error}); {_LET_GO}"
+            ) from error
         return True
 
     def _reading(self, name: str) -> rbd.Image:

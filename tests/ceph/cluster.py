@@ -26,7 +26,7 @@ _PROGRAM = Path(__file__).parents[2] / "contrib" / "ceph" / "miniceph"
 _POOL = {"rbd_directory", "rbd_info", "rbd_trash", "rbd_children"}
 
 #: Seconds in tests that wait for a time-out.
-SHORT = 1
+SHORT = 2
 
 
 def run(*arguments: object, env: Mapping[str, str] | None = None) -> str:

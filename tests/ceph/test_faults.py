@@ -51,7 +51,7 @@ def patient(ceph: Cluster, drive: str) -> Iterator[RbdStore]:
 
 
 TIMED_OUT = (
-    "no answer within \\[cfgdrive_virt\\] rbd_operation_timeout=1 seconds; the"
+    "no answer within \\[cfgdrive_virt\\] rbd_operation_timeout=2 seconds; the"
     " pool may be full or at its quota, or its OSDs away"
 )
 
