@@ -346,8 +346,8 @@ def _check_alone(image: rbd.Image) -> None:
 def _check_unused(look: Look | None) -> None:
     if look and look.users:
         raise InUse(
-            f"in use by {', '.join(look.users)}; stop what has it open (what a"
-            " killed process had open is let go after 30 seconds)"
+            f"in use by {', '.join(look.users)}; stop what has it open"
+            f" ({_LET_GO})"
         )
     if look and look.snapshots:
         raise Refusal(
