@@ -126,7 +126,10 @@ def read_drive(name: str, settings: Settings) -> bytes:
         rule = "must be rbd:POOL/VOLUME"
         raise InvalidRequest([Problem("drive", show(name), rule)])
     location = RbdLocation(volume[:36], pool, volume)
-    return storage.rbd_store_of(settings).read(location, most)
+    data = storage.rbd_store_of(settings).read(location, most)
+    if data is None:
+        raise StoreError(f"can't read {location}: there is no such volume")
+    return data
 
 
 def read_file(name: str, most: int) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import iso9660, vfat
 from cfgdrive_virt.model.drive import ISO9660, VFAT, Contents, DriveImage
@@ -11,7 +13,12 @@ __all__ = ["build", "read"]
 
 
 def build(
-    image_format: str, tree: MetadataTree, *, timestamp: int, serial: int
+    image_format: str,
+    tree: MetadataTree,
+    *,
+    timestamp: int,
+    serial: int,
+    without: Collection[str] = (),
 ) -> DriveImage:
     """Return the image of a tree.
 
@@ -19,12 +26,15 @@ def build(
     :param timestamp: of every date in it, in seconds since 1970 (UTC)
     :param serial: the volume's serial number, of 32 bits, where the format
         has one
+    :param without: names of secrets that were left out of the tree
     :raises ImageError: if the format can't hold the tree to the letter
     """
     if image_format == VFAT:
-        return vfat.build(tree, timestamp=timestamp, serial=serial)
+        return vfat.build(
+            tree, timestamp=timestamp, serial=serial, without=without
+        )
     if image_format == ISO9660:
-        return iso9660.build(tree, timestamp=timestamp)
+        return iso9660.build(tree, timestamp=timestamp, without=without)
     raise ImageError(
         f"config drive format {image_format!r} isn't known; {ISO9660} and"
         f" {VFAT} are"

@@ -15,11 +15,13 @@ import io
 import re
 import struct
 import time
+from collections.abc import Collection
 
 import pycdlib
 from pycdlib.pycdlibexception import PyCdlibException
 
 from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.image import imprint
 from cfgdrive_virt.image.iso9660_reader import (
     DIRECTORIES,
     MOST_SHARED,
@@ -40,10 +42,13 @@ _JOLIET_FORBIDDEN = re.compile(r"[\x00-\x1f*/:;?\\]")
 LAST_TIMESTAMP = 5_869_583_999  # 2155-12-31 23:59:59 UTC
 
 
-def build(tree: MetadataTree, *, timestamp: int) -> DriveImage:
+def build(
+    tree: MetadataTree, *, timestamp: int, without: Collection[str] = ()
+) -> DriveImage:
     """Return the image of a tree, labelled for readers to find it.
 
     :param timestamp: of every date in it, in seconds since 1970 (UTC)
+    :param without: names of secrets that were left out of the tree
     :raises ImageError: if a name can't be kept to the letter
     """
     if not 0 <= timestamp <= LAST_TIMESTAMP:
@@ -69,6 +74,9 @@ def build(tree: MetadataTree, *, timestamp: int) -> DriveImage:
     # In place: a drive may be large, and its bytes are nobody else's yet.
     with out.getbuffer() as data:
         _set_dates(data, timestamp)
+        told = imprint.encode(tree, without)
+        start = imprint.OFFSETS[ISO9660]
+        data[start : start + len(told)] = told
     return DriveImage(ISO9660, out.getvalue())
 
 

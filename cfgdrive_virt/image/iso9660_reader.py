@@ -15,7 +15,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from cfgdrive_virt.exception import ImageError
-from cfgdrive_virt.image import iso9660_record
+from cfgdrive_virt.image import imprint, iso9660_record
 from cfgdrive_virt.image.iso9660_record import Record, at, both
 from cfgdrive_virt.model.drive import HEAD_SIZE, ISO9660, Contents, bears_mark
 from cfgdrive_virt.model.tree import MetadataTree
@@ -67,6 +67,7 @@ def read(data: bytes) -> Contents:
             label=bytes(primary[40:72]).decode("ascii", "replace").rstrip(),
             ours=bears_mark(data[:HEAD_SIZE]),
             tree=MetadataTree(dict(volume.files(name_of))),
+            imprint=imprint.decode(data, ISO9660),
         )
 
 

@@ -24,10 +24,10 @@ import dataclasses
 import heapq
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from cfgdrive_virt.exception import ImageError
-from cfgdrive_virt.image import vfat_names
+from cfgdrive_virt.image import imprint, vfat_names
 from cfgdrive_virt.image.vfat_format import (
     ARCHIVE,
     DIRECTORY,
@@ -98,11 +98,18 @@ class _Geometry:
     total: int
 
 
-def build(tree: MetadataTree, *, timestamp: int, serial: int) -> DriveImage:
+def build(
+    tree: MetadataTree,
+    *,
+    timestamp: int,
+    serial: int,
+    without: Collection[str] = (),
+) -> DriveImage:
     """Return the image of a tree, labelled for readers to find it.
 
     :param timestamp: of every date in it, in seconds since 1970 (UTC)
     :param serial: the volume's serial number, of 32 bits
+    :param without: names of secrets that were left out of the tree
     :raises ImageError: if a name can't be kept to the letter, or the tree is
         too large
     """
@@ -121,7 +128,7 @@ def build(tree: MetadataTree, *, timestamp: int, serial: int) -> DriveImage:
         for path, listing in listings.items()
     }
     contents = tables | dict(tree.files)
-    parts = [_boot_sector(geometry, serial)]
+    parts = [_boot_sector(geometry, serial, imprint.encode(tree, without))]
     parts += _filled(fat, geometry.fat * _SECTOR) * 2
     parts += _filled(contents.pop(""), geometry.root * _SECTOR)
     # In the order of their clusters.
@@ -238,7 +245,7 @@ def _allocate(
     return starts, b"".join(packed)
 
 
-def _boot_sector(geometry: _Geometry, serial: int) -> bytes:
+def _boot_sector(geometry: _Geometry, serial: int, told: bytes) -> bytes:
     fits = geometry.total < 1 << 16
     fields = BootSector(
         jump=_JUMP,
@@ -263,6 +270,7 @@ def _boot_sector(geometry: _Geometry, serial: int) -> bytes:
         type=b"FAT%-5d" % geometry.width,
     )
     start = fields.pack().ljust(MARK_OFFSETS[VFAT], b"\0") + _BOOT_CODE
+    start = start.ljust(imprint.OFFSETS[VFAT], b"\0") + told
     return start.ljust(SIGNATURE_OFFSET, b"\0") + SIGNATURE
 
 

@@ -17,6 +17,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.image import imprint
 from cfgdrive_virt.image.vfat_format import (
     DIRECTORY,
     DOT,
@@ -69,6 +70,7 @@ def read(data: bytes) -> Contents:
         label=_label(volume),
         ours=data.startswith(MARK, MARK_OFFSETS[VFAT]),
         tree=MetadataTree(_files(volume)),
+        imprint=imprint.decode(data, VFAT),
     )
 
 

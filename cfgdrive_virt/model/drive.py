@@ -10,6 +10,11 @@ from cfgdrive_virt.model.tree import MetadataTree
 #: Readers look a drive up by this label, in lower case.
 LABEL = "config-2"
 
+#: Nova's names: of a file in the instance's directory, and, after the UUID
+#: and "_", of a volume.
+NAME = "disk.config"
+RESCUE_NAME = "disk.config.rescue"
+
 ISO9660 = "iso9660"
 VFAT = "vfat"
 
@@ -29,6 +34,20 @@ def bears_mark(head: bytes) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Imprint:
+    """What an image says of itself, beside its file system.
+
+    It lies in the image, so that both are written, copied and lost at once.
+
+    :param fingerprint: of the tree that went into it
+    :param without: names of secrets that were left out of the tree
+    """
+
+    fingerprint: str
+    without: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class DriveImage:
     """The bytes of a drive, in one of the formats."""
 
@@ -41,12 +60,22 @@ class Contents:
     """What an image holds, as read back from its bytes.
 
     :param ours: whether it bears the mark of images that were built here
+    :param imprint: what was written into it then; None in other images
     """
 
     format: str
     label: str
     ours: bool
     tree: MetadataTree
+    imprint: Imprint | None = None
+
+    @property
+    def is_as_built(self) -> bool:
+        """Tell whether it holds what was once written; True if unknown."""
+        return (
+            self.imprint is None
+            or self.imprint.fingerprint == self.tree.own.fingerprint
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,7 +123,9 @@ Location = FileLocation | RbdLocation
 def is_drive(source: str) -> bool:
     """Tell whether a domain's disk is a config drive, by nova's names."""
     name = source.rpartition("/")[2]
-    return name == "disk.config" or name.endswith("_disk.config")
+    return name in (NAME, RESCUE_NAME) or name.endswith(
+        (f"_{NAME}", f"_{RESCUE_NAME}")
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import types
 from collections.abc import Mapping
 
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.model.value import show
+
+#: All that a config drive holds lies below these; a guest that may write to
+#: its drive may add files of its own beside them.
+_OWN = ("ec2/", "openstack/")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,3 +55,28 @@ class MetadataTree:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def own(self) -> MetadataTree:
+        """Return the tree without what isn't a config drive's own."""
+        return MetadataTree(
+            {
+                path: content
+                for path, content in self.files.items()
+                if path.startswith(_OWN)
+            }
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells this tree from any other: a SHA-256 sum in hex.
+
+        It covers secrets, so it belongs where the tree itself may be read.
+        """
+        digest = hashlib.sha256()
+        for path, content in self.files.items():
+            name = path.encode()
+            digest.update(b"%d %d " % (len(name), len(content)))
+            digest.update(name)
+            digest.update(content)
+        return digest.hexdigest()

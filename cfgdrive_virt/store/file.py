@@ -1,8 +1,7 @@
 """Drives in files: ``<instances_path>/<uuid>/disk.config``.
 
-A drive is written to a temporary name beside its own, flushed, renamed, and
-the directory flushed: whatever is killed, a reader sees the whole drive or
-none, and never one that others may read (0600 from its first byte).
+For rescue it is ``disk.config.rescue``; one that is kept for a resize's revert
+is in ``<uuid>_resize``, as nova has them.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from pathlib import Path
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import (
     HEAD_SIZE,
+    NAME,
+    RESCUE_NAME,
     FileLocation,
     Location,
     StoredDrive,
@@ -26,26 +27,36 @@ from cfgdrive_virt.model.drive import (
 )
 from cfgdrive_virt.store.file_system import give_to_owner
 from cfgdrive_virt.store.os_error import MissingError, explained
+from cfgdrive_virt.store.whole_file import flush_directory, write_file
 
-NAME = "disk.config"
+#: What nova adds to the name of an instance's directory.
+RESIZE_SUFFIX = "_resize"
+
 _TEMPORARY = ".new"
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_INSTANCE = re.compile(
+    rf"([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})(?:{RESIZE_SUFFIX})?"
+)
 
 
 class FileStore:
-    """The drives below one directory.
+    """The drives of one kind below one directory.
 
     :param root: nova's ``instances_path``; it must exist
+    :param name: of their files
+    :param suffix: of the names of their directories, after the UUID
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self, root: Path, *, name: str = NAME, suffix: str = ""
+    ) -> None:
         self.root = root
+        self._name = name
+        self._suffix = suffix
 
     def location(self, uuid: str) -> FileLocation:
         """Return where an instance's drive is, or would be."""
-        return FileLocation(uuid, self.root.absolute() / uuid / NAME)
+        directory = self.root.absolute() / f"{uuid}{self._suffix}"
+        return FileLocation(uuid, directory / self._name)
 
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive.
@@ -53,10 +64,27 @@ class FileStore:
         :raises StoreError: if what is there is no regular file, in a
             directory of its own
         """
-        path = self.location(uuid).path
-        return _is_there(path.parent, stat.S_ISDIR) and _is_there(
-            path, stat.S_ISREG
-        )
+        return _is_a_drive(self.location(uuid).path)
+
+    def read(self, location: Location, most: int) -> bytes | None:
+        """Return what a file holds; None if there is none.
+
+        :param most: bytes that it may hold
+        :raises StoreError: if it holds more, is no regular file, or can't be
+            read
+        """
+        assert isinstance(location, FileLocation)
+        path = location.path
+        try:
+            if not _is_a_drive(path):
+                return None
+            with explained(f"can't read {path}"), open(path, "rb") as file:
+                data = file.read(most + 1)
+        except MissingError:
+            return None
+        if len(data) > most:
+            raise StoreError(f"{path} holds more than {most:,} bytes")
+        return data
 
     def write(self, uuid: str, data: bytes) -> FileLocation:
         """Write an instance's drive, in place of one that is there.
@@ -70,13 +98,13 @@ class FileStore:
         had_directory = directory.exists()
         try:
             if not had_directory:
-                with explained(f"can't make {directory}"):
-                    directory.mkdir(mode=0o755, exist_ok=True)
-                    give_to_owner(directory, self.root)
-                _flush_directory(self.root)
-            write_file(location.path, data, temporary=NAME + _TEMPORARY)
-            with explained(f"can't hand over {location}"):
-                give_to_owner(location.path, self.root)
+                self._make(directory)
+            write_file(
+                location.path,
+                data,
+                temporary=self._name + _TEMPORARY,
+                owner=self.root,
+            )
         except BaseException:
             with contextlib.suppress(OSError):
                 if not had_drive:
@@ -85,6 +113,25 @@ class FileStore:
                     directory.rmdir()
             raise
         return location
+
+    def take_from(self, other: FileStore, uuid: str) -> bool:
+        """Move an instance's drive here from another kind's place.
+
+        Tell whether there was one; one that is here is replaced.
+
+        :raises StoreError: if it can't be moved; it is in one place, then
+        """
+        source, target = other.location(uuid).path, self.location(uuid).path
+        if not other.exists(uuid):
+            return False
+        self.exists(uuid)
+        with explained(f"can't move {source} to {target}"):
+            if not target.parent.exists():
+                self._make(target.parent)
+            source.rename(target)
+        flush_directory(target.parent)
+        other.delete(uuid)
+        return True
 
     def delete(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.
@@ -96,7 +143,7 @@ class FileStore:
         path = self.location(uuid).path
         existed = self.exists(uuid)
         with explained(f"can't remove {path}"):
-            for name in (NAME, NAME + _TEMPORARY):
+            for name in (self._name, self._name + _TEMPORARY):
                 with contextlib.suppress(FileNotFoundError):
                     (path.parent / name).unlink()
         with contextlib.suppress(OSError):
@@ -112,14 +159,18 @@ class FileStore:
         """
         with explained(f"can't look into {self.root}"):
             names = sorted(os.listdir(self.root))
-        for uuid in filter(_UUID.fullmatch, names):
-            drive = self.location(uuid).path
-            for path in (drive, drive.with_name(NAME + _TEMPORARY)):
-                if drive.parent.is_symlink() or path.is_symlink():
-                    continue
-                if path.is_file():
-                    with contextlib.suppress(MissingError):
-                        yield _stored(FileLocation(uuid, path))
+        for found in filter(None, map(_INSTANCE.fullmatch, names)):
+            directory = self.root.absolute() / found[0]
+            for name in (NAME, RESCUE_NAME):
+                for path in (
+                    directory / name,
+                    directory / (name + _TEMPORARY),
+                ):
+                    if directory.is_symlink() or path.is_symlink():
+                        continue
+                    if path.is_file():
+                        with contextlib.suppress(MissingError):
+                            yield _stored(FileLocation(found[1], path))
 
     def look(self, location: Location) -> StoredDrive:
         """Return what there is to know of what :meth:`drives` told of.
@@ -148,36 +199,11 @@ class FileStore:
             location.path.parent.rmdir()
         return True
 
-
-def write_file(path: Path, data: bytes, *, temporary: str) -> None:
-    """Write a file that appears under its name whole, with mode 0600.
-
-    :param temporary: a name in the same directory to write it under first;
-        what has that name is a former writer's leftover, and is removed
-    :raises StoreError: if it can't be written; nothing new is left behind,
-        but where a file was replaced and only the last flush failed
-    """
-    with explained(f"can't write {path}"):
-        directory = os.open(path.parent, _DIRECTORY | os.O_NOFOLLOW)
-        replacing = os.path.lexists(path)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=directory)
-            _write(directory, temporary, data)
-            os.rename(
-                temporary,
-                path.name,
-                src_dir_fd=directory,
-                dst_dir_fd=directory,
-            )
-            os.fsync(directory)
-        except BaseException:
-            for name in (temporary,) if replacing else (temporary, path.name):
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=directory)
-            raise
-        finally:
-            os.close(directory)
+    def _make(self, directory: Path) -> None:
+        with explained(f"can't make {directory}"):
+            directory.mkdir(mode=0o755, exist_ok=True)
+            give_to_owner(directory, self.root)
+        flush_directory(self.root)
 
 
 def _stored(location: FileLocation) -> StoredDrive:
@@ -217,26 +243,10 @@ def _lock_holders(handle: int) -> tuple[str, ...]:
     return (f"process {pid}" if pid > 0 else "a process that locked it",)
 
 
-def _write(directory: int, name: str, data: bytes) -> None:
-    handle = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
-    try:
-        # A umask may take bits away; without its owner's it is no use.
-        os.fchmod(handle, 0o600)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _flush_directory(directory: Path) -> None:
-    with explained(f"can't flush {directory}"):
-        handle = os.open(directory, _DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _is_a_drive(path: Path) -> bool:
+    return _is_there(path.parent, stat.S_ISDIR) and _is_there(
+        path, stat.S_ISREG
+    )
 
 
 def _is_there(path: Path, is_kind: Callable[[int], bool]) -> bool:

@@ -11,15 +11,20 @@ from pathlib import Path
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-def give_to_owner(path: Path, root: Path) -> None:
+def give_to_owner(path: Path | int, root: Path) -> None:
     """Give what root made to the owner of the directory it is in.
+
+    :param path: or an open file's descriptor
 
     An operator's command, run as root, must not lock the compute service
     out of what it owns.
     """
     owner = root.stat()
     with contextlib.suppress(PermissionError):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        if isinstance(path, int):
+            os.fchown(path, owner.st_uid, owner.st_gid)
+        else:
+            os.lchown(path, owner.st_uid, owner.st_gid)
 
 
 def type_of(directory: Path) -> str:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import (
+    NAME,
+    RESCUE_NAME,
     Location,
     Monitor,
     RbdLocation,
@@ -29,16 +31,16 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-SUFFIX = "_disk.config"
 _DRIVE = re.compile(
     r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-    rf"{re.escape(SUFFIX)}(?:\.rescue)?(?:\.new[1-2]?)?"
+    rf"_(?:{re.escape(NAME)}|{re.escape(RESCUE_NAME)})(?:\.new[1-2]?)?"
 )
 
 
 class RbdStore:
-    """The drives in one pool.  Nothing is connected until it has to be.
+    """The drives of one kind in a pool; nothing is connected until needed.
 
+    :param name: of their volumes, after the UUID and "_"
     :param user: without "client."; None for librados' own default
     :param ceph_conf: a path; empty for librados' own places
     :param connect_timeout: seconds to wait for the cluster
@@ -55,13 +57,15 @@ class RbdStore:
         ceph_conf: str,
         connect_timeout: int,
         operation_timeout: int,
+        name: str = NAME,
     ) -> None:
         self.pool = pool
+        self._name = name
         self._access = (user, ceph_conf, connect_timeout, operation_timeout)
 
     def location(self, uuid: str) -> RbdLocation:
         """Return where an instance's drive is, or would be."""
-        return RbdLocation(uuid, self.pool, f"{uuid}{SUFFIX}")
+        return RbdLocation(uuid, self.pool, f"{uuid}_{self._name}")
 
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive.
@@ -72,16 +76,20 @@ class RbdStore:
             self.location(uuid), "look at", lambda at, name: at.exists(name)
         )
 
-    def read(self, location: RbdLocation, most: int) -> bytes:
-        """Return what a volume holds, in any pool that may be read.
+    def read(self, location: Location, most: int) -> bytes | None:
+        """Return what a volume holds, in any pool; None if there is none.
 
-        :param most: bytes that may be
+        :param most: bytes that it may hold
         :raises StoreError: if it holds more, or can't be read
         """
+        assert isinstance(location, RbdLocation)
         return self._at(location, "read", lambda at, name: at.read(name, most))
 
     def write(self, uuid: str, data: bytes) -> RbdLocation:
         """Write an instance's drive, in place of one that is there.
+
+        A volume that is large enough keeps its place, and whoever has it
+        open: its content is replaced at once.
 
         :raises StoreError: if it can't be written; the drive that was there
             is there still.  After a time-out it is that one, the new one, or
@@ -138,6 +146,20 @@ class RbdStore:
         """
         assert isinstance(location, RbdLocation)
         return self._at(location, "remove", lambda at, name: at.remove(name))
+
+    def cluster(self) -> str:
+        """Return the cluster's fsid, a UUID.
+
+        :raises StoreError: if the cluster can't be reached
+        """
+        ceph = _ceph()
+        fsid: str = ceph.with_client(
+            ceph.Access(*self._access),
+            "can't ask Ceph who it is",
+            lambda client: client.get_fsid(),
+            self.pool,
+        )
+        return fsid
 
     def monitors(self) -> tuple[Monitor, ...]:
         """Return where the monitors are, as they themselves say.

@@ -1,6 +1,7 @@
 """Drives as volumes of a pool, with the names that their writers need.
 
-A drive is written as ``<name>.new``, whole and flushed, and renamed.  What
+A drive whose volume fits into one object is rewritten in its place.  Any other
+is written as ``<name>.new``, whole and flushed, and renamed.  What
 opens as ``<name>`` is whole, then; what is only listed may be but half
 created, or half removed: librbd, from Ceph 14 on, takes a volume's name away
 before it touches the data, and keeps them in the pool's trash meanwhile.
@@ -19,37 +20,21 @@ from __future__ import annotations
 import calendar
 import contextlib
 import dataclasses
-from collections.abc import Iterator
 
 import rados
 import rbd
 
+from cfgdrive_virt.store import rbd_image
 from cfgdrive_virt.store.ceph import ERRORS, InUse, Refusal, is_broken
-
-#: Key of the metadata that mark a volume as ours; the value is a version.
-MARK = "cfgdrive_virt"
-_MARK_VERSION = "1"
 
 #: What follows a drive's name while it is written.
 NEW = (".new", ".new1", ".new2")
-
-#: A volume's data are in objects of 2**order bytes; one that fits into one
-#: object can later be rewritten atomically.  Ceph's default, librbd's most.
-_ORDERS = range(22, 26)
-
-#: Bytes.  QEMU ends itself, by an assertion in its block/rbd.c, over a volume
-#: that isn't whole sectors.
-_SECTOR = 512
 
 #: Of another writer's renaming some moments are left to wait for.
 _RENAMES = 3
 
 #: More than anybody is killed.
 _MOST_REMOVALS = 20
-
-#: Runs of zeros are told in these steps and left out: they read as zeros.
-_STEP = 64 * 1024
-_MOST_AT_ONCE = 4 * 1024 * 1024
 
 _ANOTHER = "another writer is at work on it; try again"
 _LET_GO = "what a killed process had open is let go after 30 seconds"
@@ -103,7 +88,7 @@ class Volumes:
                     image.id(),
                     image.size(),
                     calendar.timegm(image.create_timestamp().utctimetuple()),
-                    _is_marked(image),
+                    rbd_image.is_marked(image),
                     tuple(map(_in_words, image.watchers_list())),
                     tuple(snap["name"] for snap in image.list_snaps()),
                 )
@@ -118,28 +103,28 @@ class Volumes:
         except rbd.ImageNotFound:
             return False
 
-    def read(self, name: str, most: int) -> bytes:
-        """Return what a volume holds.
+    def read(self, name: str, most: int) -> bytes | None:
+        """Return what a volume holds; None if there is none.
 
-        :param most: bytes
+        :param most: bytes that it may hold
         """
         try:
             with self._reading(name) as image:
                 size = image.size()
                 if size > most:
                     raise Refusal(f"it has {size:,} bytes, more than {most:,}")
-                return b"".join(
-                    image.read(at, min(_MOST_AT_ONCE, size - at))
-                    for at in range(0, size, _MOST_AT_ONCE)
-                )
-        except rbd.ImageNotFound as error:
-            raise Refusal("there is no such volume") from error
+                return rbd_image.read(image)
+        except rbd.ImageNotFound:
+            return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a drive, in place of one that nobody uses.
+        """Write a drive, in place of one that is there.
 
-        :raises Refusal: if somebody does, or if another writer is at work
+        :raises Refusal: if somebody uses that one and it can't be rewritten
+            in its place, or if another writer is at work
         """
+        if self._rewritten(name, data):
+            return
         try:
             self._write(name, data)
         except _StaleNameError as error:
@@ -183,6 +168,14 @@ class Volumes:
             self._discard(drive, name)
         return there is not None
 
+    def _rewritten(self, name: str, data: bytes) -> bool:
+        """Write a drive into the volume that it has; tell if it could be."""
+        try:
+            with rbd.Image(self._ioctx, name) as image:
+                return rbd_image.rewrite(image, data)
+        except rbd.ImageNotFound:
+            return False
+
     def _write(self, name: str, data: bytes) -> None:
         new = self._created(name, len(data))
         identifier = ""
@@ -190,10 +183,7 @@ class Volumes:
             # Open to the end: its watch keeps other writers off it.
             with rbd.Image(self._ioctx, new) as image:
                 identifier = image.id()
-                image.metadata_set(MARK, _MARK_VERSION)
-                for start, end in _extents(data):
-                    image.write(data[start:end], start)
-                image.flush()
+                rbd_image.fill(image, data)
                 _check_alone(image)
                 self._removed(name)
                 self._rename(new, name, identifier)
@@ -216,8 +206,7 @@ class Volumes:
 
     def _created(self, name: str, size: int) -> str:
         """Return the name of a new volume, all zeros."""
-        size += -size % _SECTOR
-        order = min(max((size - 1).bit_length(), _ORDERS[0]), _ORDERS[-1])
+        size = rbd_image.in_sectors(size)
         for suffix in NEW:
             for attempt in range(2):
                 try:
@@ -225,11 +214,9 @@ class Volumes:
                         self._ioctx,
                         name + suffix,
                         size,
-                        order=order,
+                        order=rbd_image.order_for(size),
                         old_format=False,
-                        # Of two writers of a volume with an exclusive lock,
-                        # one would wait for ever.
-                        features=rbd.RBD_FEATURE_LAYERING,
+                        features=rbd_image.FEATURES,
                     )
                 except rbd.ImageExists:
                     if attempt or not self._discarded(name, name + suffix):
@@ -356,32 +343,7 @@ def _check_unused(look: Look | None) -> None:
         )
 
 
-def _is_marked(image: rbd.Image) -> bool:
-    try:
-        image.metadata_get(MARK)
-    except KeyError:
-        return False
-    return True
-
-
 def _in_words(watcher: dict[str, object]) -> str:
     """Return who holds a volume open: address:port/nonce, and a number."""
     address = str(watcher["addr"]).rpartition(":")[0].strip("[]")
     return f"host {address} (client.{watcher['id']})"
-
-
-def _extents(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where there is more than zeros: starts and ends."""
-    zeros = bytes(_STEP)
-    start = None
-    for at in range(0, len(data), _STEP):
-        step = data[at : at + _STEP]
-        if start is not None and (
-            step == zeros or at - start >= _MOST_AT_ONCE
-        ):
-            yield start, at
-            start = None
-        if start is None and step != zeros:
-            start = at
-    if start is not None:
-        yield start, len(data)

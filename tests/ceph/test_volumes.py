@@ -18,6 +18,8 @@ from .cluster import Cluster, run
 
 KIB, MIB = 1 << 10, 1 << 20
 OLD, NEW = b"old" * 102_400, b"new" * 204_800
+#: More than the object of a volume that is made for the others.
+LARGE = b"large" * MIB
 
 
 def in_sectors(data: bytes) -> bytes:
@@ -181,10 +183,7 @@ def test_a_volume_larger_than_may_be_is_not_read(
 def test_a_volume_that_is_not_there_is_not_read(
     store: RbdStore, drive: str
 ) -> None:
-    location = store.location(drive)
-    assert refusal(store.read, location, 1000) == (
-        f"can't read {location}: there is no such volume"
-    )
+    assert store.read(store.location(drive), 1000) is None
 
 
 @pytest.mark.usefixtures("ceph")
@@ -195,7 +194,21 @@ class TestInUse:
     def _written(self, store: RbdStore, drive: str) -> None:
         store.write(drive, OLD)
 
-    def test_it_is_neither_replaced_nor_removed(
+    @pytest.mark.usefixtures("open_elsewhere")
+    def test_it_is_rewritten_in_its_place(
+        self, ceph: Cluster, store: RbdStore, drive: str
+    ) -> None:
+        location = store.location(drive)
+        before = ceph.identifier(location.name)
+        store.write(drive, NEW)
+        assert store.read(location, len(NEW)) == NEW
+        # What is shorter leaves nothing of the one before.
+        store.write(drive, OLD)
+        rest = bytes(len(NEW) - len(OLD))
+        assert store.read(location, len(NEW)) == OLD + rest
+        assert ceph.identifier(location.name) == before
+
+    def test_what_is_too_large_for_that_is_neither_replaced_nor_removed(
         self,
         ceph: Cluster,
         store: RbdStore,
@@ -211,7 +224,7 @@ class TestInUse:
             " had open is let go after 30 seconds)"
         )
         for what, act in [
-            ("write", lambda: store.write(drive, NEW)),
+            ("write", lambda: store.write(drive, LARGE)),
             ("remove", lambda: store.delete(drive)),
             ("remove", lambda: store.remove(location)),
         ]:

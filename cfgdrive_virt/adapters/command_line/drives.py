@@ -15,7 +15,7 @@ from cfgdrive_virt.adapters.command_line import options
 from cfgdrive_virt.driver import ConfigDriveDriver
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import ISO9660, VFAT
-from cfgdrive_virt.store.file import write_file
+from cfgdrive_virt.store.whole_file import write_file
 from cfgdrive_virt.verification import verify as verified
 
 

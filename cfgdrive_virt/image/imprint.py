@@ -1,0 +1,40 @@
+"""What an image says of itself, as bytes in it: a line of ASCII.
+
+In ISO9660 it is the volume descriptor's application use, 512 bytes that the
+standard leaves to us (ECMA-119, 8.4.32); in VFAT it follows the boot code in
+the first sector.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from cfgdrive_virt.model.drive import ISO9660, MARK, VFAT, Imprint
+from cfgdrive_virt.model.tree import MetadataTree
+
+#: Where it begins, and how long it may be.
+OFFSETS = {ISO9660: 16 * 2048 + 883, VFAT: 96}
+SIZE = 400
+
+_LINE = re.compile(
+    rb"%s 1 sha256=([0-9a-f]{64})(?: without=([a-z_]+(?:,[a-z_]+)*))?\n" % MARK
+)
+
+
+def encode(tree: MetadataTree, without: Collection[str]) -> bytes:
+    """Return the imprint of an image that is made of a tree."""
+    line = f"{MARK.decode()} 1 sha256={tree.own.fingerprint}"
+    if without:
+        line += f" without={','.join(sorted(without))}"
+    return f"{line}\n".encode()
+
+
+def decode(data: bytes, image_format: str) -> Imprint | None:
+    """Return the imprint of an image; None if it has none."""
+    start = OFFSETS[image_format]
+    found = _LINE.match(data[start : start + SIZE])
+    if not found:
+        return None
+    without = (found[2] or b"").decode().split(",") if found[2] else []
+    return Imprint(found[1].decode(), tuple(without))

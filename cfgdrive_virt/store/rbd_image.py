@@ -1,0 +1,103 @@
+"""What is in a volume: the bytes of a drive, and the mark that it is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import rbd
+
+#: Key of the metadata that mark a volume as ours; the value is a version.
+MARK = "cfgdrive_virt"
+_MARK_VERSION = "1"
+
+#: A volume's data are in objects of 2**order bytes; one that fits into one
+#: object can be rewritten at once.  Ceph's default, librbd's most.
+_ORDERS = range(22, 26)
+
+#: Bytes.  QEMU ends itself, by an assertion in its block/rbd.c, over a volume
+#: that isn't whole sectors.
+_SECTOR = 512
+
+#: Runs of zeros are told in these steps and left out: they read as zeros.
+_STEP = 64 * 1024
+_MOST_AT_ONCE = 4 * 1024 * 1024
+
+#: Of two writers of a volume with an exclusive lock, one would wait for ever.
+FEATURES = rbd.RBD_FEATURE_LAYERING
+
+
+def in_sectors(size: int) -> int:
+    """Return the size of the volume that holds so many bytes."""
+    return size + -size % _SECTOR
+
+
+def order_for(size: int) -> int:
+    """Return the order of objects for a volume of a size."""
+    return min(max((size - 1).bit_length(), _ORDERS[0]), _ORDERS[-1])
+
+
+def is_marked(image: rbd.Image) -> bool:
+    """Tell whether a volume bears our mark."""
+    try:
+        image.metadata_get(MARK)
+    except KeyError:
+        return False
+    return True
+
+
+def read(image: rbd.Image) -> bytes:
+    """Return all that a volume holds."""
+    size = image.size()
+    return b"".join(
+        image.read(at, min(_MOST_AT_ONCE, size - at))
+        for at in range(0, size, _MOST_AT_ONCE)
+    )
+
+
+def fill(image: rbd.Image, data: bytes) -> None:
+    """Write a drive into a new volume, and mark it."""
+    image.metadata_set(MARK, _MARK_VERSION)
+    for start, end in _extents(data):
+        image.write(data[start:end], start)
+    image.flush()
+
+
+def rewrite(image: rbd.Image, data: bytes) -> bool:
+    """Write a drive into a volume that has one; tell whether it can be.
+
+    By one write into one object, which is atomic: whoever reads meanwhile, or
+    finds it after a writer was killed, has the old drive or the new one.  Not
+    where somebody may hold an exclusive lock, as with Ceph's default features,
+    nor where a snapshot would keep the old content.
+    """
+    size = max(image.size(), in_sectors(len(data)))
+    if (
+        image.features() != FEATURES
+        or size > image.stat()["obj_size"]
+        or list(image.list_snaps())
+    ):
+        return False
+    if size > image.size():
+        image.resize(size)
+    image.metadata_set(MARK, _MARK_VERSION)
+    # To its end, so that nothing of the old one is left.
+    image.write(data.ljust(size, b"\0"), 0)
+    image.flush()
+    return True
+
+
+def _extents(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where there is more than zeros: starts and ends."""
+    zeros = bytes(_STEP)
+    start = None
+    for at in range(0, len(data), _STEP):
+        step = data[at : at + _STEP]
+        if start is not None and (
+            step == zeros or at - start >= _MOST_AT_ONCE
+        ):
+            yield start, at
+            start = None
+        if start is None and step != zeros:
+            start = at
+    if start is not None:
+        yield start, len(data)
