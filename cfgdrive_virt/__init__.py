@@ -4,10 +4,11 @@ Start with :class:`ConfigDriveDriver`, the hook that a compute service calls,
 and :class:`ConfigDriveRequest`, what a drive says of an instance.
 """
 
-from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Plan
+from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Medium, Plan
 from cfgdrive_virt.exception import ConfigDriveError
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import DriveImage, FileLocation
+from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 from cfgdrive_virt.model.network import (
     Bond,
     Interface,
@@ -25,6 +26,7 @@ from cfgdrive_virt.model.request import (
     NicDevice,
     ShareDevice,
 )
+from cfgdrive_virt.model.status import Status
 
 __all__ = [
     "Bond",
@@ -32,6 +34,7 @@ __all__ = [
     "ConfigDriveError",
     "ConfigDriveRequest",
     "Decision",
+    "DestinationCheck",
     "DiskDevice",
     "Drive",
     "DriveImage",
@@ -41,12 +44,15 @@ __all__ = [
     "InjectedFile",
     "Interface",
     "Keypair",
+    "Medium",
+    "MigratingDrive",
     "NetworkInfo",
     "NicDevice",
     "Plan",
     "Requirement",
     "Route",
     "ShareDevice",
+    "Status",
     "Subnet",
     "Vlan",
 ]

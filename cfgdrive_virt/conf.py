@@ -196,6 +196,16 @@ _OWN_OPTS: list[cfg.Opt] = [
         " one, in MiB.  64 is what nova allows a"
         " VFAT drive; cloudbase-init reads an ISO on a raw disk up to 128.",
     ),
+    cfg.ListOpt(
+        "one_shot_secrets",
+        item_type=types.String(choices=["admin_pass", "user_data"]),
+        default=[],
+        help="Secrets that an instance's drive holds until it is up, and then"
+        " no more: admin_pass, user_data, or both.  The compute service tells"
+        " when (forget_secrets); later drives of the same guest are without"
+        " them, too.  A guest that reads its user data at every boot needs it"
+        " to stay.  Empty: none.",
+    ),
 ]
 
 #: Our own group.

@@ -7,6 +7,7 @@ names, the limit on a drive's size.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from cfgdrive_virt import image
@@ -43,12 +44,14 @@ def image_of(
     *,
     uuid: str,
     timestamp: int,
+    without: Collection[str] = (),
 ) -> DriveImage:
     """Return the image of an instance's tree.
 
     A volume's serial number, where the format has one, is the beginning of
     the instance's UUID.
 
+    :param without: names of secrets that were left out of the tree
     :raises ImageError: if it would be larger than ``[cfgdrive_virt]
         max_drive_size``, or the format can't hold it
     """
@@ -57,7 +60,11 @@ def image_of(
     held = files if image_format == VFAT else set(files)
     _check_size(tree, sum(map(len, held)), settings.max_drive_size)
     built = image.build(
-        image_format, tree, timestamp=timestamp, serial=int(uuid[:8], 16)
+        image_format,
+        tree,
+        timestamp=timestamp,
+        serial=int(uuid[:8], 16),
+        without=without,
     )
     _check_size(tree, len(built.data), settings.max_drive_size)
     if settings.verify_drive and image.read(built.data).tree != tree:

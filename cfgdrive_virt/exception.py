@@ -81,6 +81,10 @@ class DriveInUse(StoreError):
     """A drive can't be removed yet: somebody has it open."""
 
 
+class MigrationRefused(ConfigDriveError):
+    """A live migration would lose the drive."""
+
+
 class InvalidDomain(ConfigDriveError):
     """A domain's XML can't be used."""
 

@@ -1,6 +1,4 @@
-"""The hook that a compute service calls; where the steps meet.
-
-    request -> tree -> image -> store -> location -> <disk>
+"""What is to be made for an instance, and why; nothing is changed by it.
 
 The only place, beside the adapters, that reads the configuration, the clock
 and the source of randomness.
@@ -9,11 +7,10 @@ and the source of randomness.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
 from oslo_config import cfg
@@ -21,17 +18,16 @@ from oslo_config import cfg
 from cfgdrive_virt import content, policy, storage
 from cfgdrive_virt.conf import register_opts
 from cfgdrive_virt.device.disk import disk_xml
-from cfgdrive_virt.device.domain import Domain
-from cfgdrive_virt.exception import DriveInUse, InvalidRequest, Problem
+from cfgdrive_virt.exception import InvalidRequest, Problem
+from cfgdrive_virt.metadata import secrets
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import DriveImage, Location
 from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 from cfgdrive_virt.settings import Settings, read_settings
 from cfgdrive_virt.store.lock import locked
-
-LOG = logging.getLogger(__name__)
 
 #: As nova: bytes of entropy for a guest whose request brings none.
 _SEED_SIZE = 512
@@ -52,21 +48,8 @@ class Plan:
     disk_xml: str | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Drive:
-    """A drive that is in place.
-
-    :param built: False if it was there before and has been left alone
-    """
-
-    location: Location
-    built: bool
-
-
-class ConfigDriveDriver:
-    """Build, place and remove config drives as the configuration says.
-
-    Safe to share between threads and processes.
+class Planner:
+    """Decide on config drives, and build them, as the configuration says.
 
     :param conf: nova's configuration, or one of ours; options that aren't
         registered yet are
@@ -100,10 +83,6 @@ class ConfigDriveDriver:
         """
         return read_settings(self._conf)
 
-    @property
-    def _store(self) -> storage.Store:
-        return storage.store_of(self.settings)
-
     def guest(self, request: ConfigDriveRequest) -> Guest:
         """Return what image properties and options tell of the machine."""
         return policy.guest(
@@ -125,14 +104,19 @@ class ConfigDriveDriver:
         )
 
     def plan(
-        self, request: ConfigDriveRequest, guest: Guest | None = None
+        self,
+        request: ConfigDriveRequest,
+        guest: Guest | None = None,
+        *,
+        rescue: bool = False,
     ) -> Plan:
-        """Return what :meth:`spawn` would do, and the disk's XML.
+        """Return what ``spawn`` would do, and the disk's XML.
 
         A service puts ``disk_xml`` into the domain that it defines.
 
         :param guest: the machine that is going to be defined; by default
             what :meth:`guest` returns
+        :param rescue: whether it is the one that ``rescue`` makes a drive for
         :raises UnsupportedCombination: if settings exclude each other
         :raises StoreError: if a Ceph cluster has to tell its monitors, and
             can't be asked
@@ -141,8 +125,11 @@ class ConfigDriveDriver:
         requirement = self.required_by(request)
         if not requirement:
             return Plan(requirement)
-        decision = self._decide(request, guest)
-        location = storage.store_of(settings).location(request.uuid)
+        decision = self._decide(settings, request, guest)
+        store = (storage.rescue_store_of if rescue else storage.store_of)(
+            settings
+        )
+        location = store.location(request.uuid)
         xml = disk_xml(
             location,
             decision,
@@ -151,61 +138,6 @@ class ConfigDriveDriver:
             ceph=storage.ceph_access(settings),
         )
         return Plan(requirement, decision, location, xml)
-
-    def spawn(
-        self,
-        request: ConfigDriveRequest,
-        guest: Guest | None = None,
-        *,
-        domain_xml: str | bytes | None = None,
-        rebuild: bool = False,
-    ) -> Drive | None:
-        """Put an instance's drive in place, if it gets one.
-
-        To be called once the domain is defined, so that the addresses of
-        tagged devices are known, and before it is started.
-
-        :param guest: as for :meth:`plan`
-        :param domain_xml: the domain as libvirt defined it; tagged devices
-            without bus and address take theirs from it
-        :param rebuild: replace a drive that is there; otherwise it is left
-            alone
-        :raises ConfigDriveError: if it couldn't be done; there is no drive
-            then that wasn't there before
-        """
-        started = time.monotonic()
-        requirement = self.required_by(request)
-        if not requirement:
-            LOG.info(
-                "Instance %s gets no config drive: %s",
-                request.uuid,
-                requirement.reason,
-            )
-            return None
-        decision = self._decide(request, guest)
-        if domain_xml is not None:
-            devices = Domain(domain_xml).locate(request.devices)
-            request = dataclasses.replace(request, devices=devices)
-        for warning in decision.warnings:
-            LOG.warning("Config drive of %s: %s", request.uuid, warning)
-        store = self._store
-        with locked(self.settings.instances_path, request.uuid):
-            if store.exists(request.uuid) and not rebuild:
-                location = store.location(request.uuid)
-                LOG.info("Config drive %s is there already", location)
-                return Drive(location, built=False)
-            image = self.build(request, decision.format)
-            location = store.write(request.uuid, image.data)
-        LOG.info(
-            "Config drive %s built: %s, %d bytes in %.3f s, because %s; %s",
-            location,
-            image.format,
-            len(image.data),
-            time.monotonic() - started,
-            requirement.reason,
-            decision.reason,
-        )
-        return Drive(location, built=True)
 
     def build(
         self, request: ConfigDriveRequest, image_format: str | None = None
@@ -220,37 +152,17 @@ class ConfigDriveDriver:
         :raises ImageError: if it would be larger than ``[cfgdrive_virt]
             max_drive_size``
         """
-        if image_format is None:
-            image_format = self._decide(request).format
         settings = self.settings
-        seed = request.random_seed or self._urandom(_SEED_SIZE)
-        return content.image_of(
-            content.tree_of(request, settings, seed),
-            image_format,
-            settings,
-            uuid=request.uuid,
-            timestamp=int(self._clock()),
-        )
+        if image_format is None:
+            image_format = self._decide(settings, request).format
+        return self._build(settings, request, image_format)
 
     def location(self, uuid: str) -> Location:
         """Return where an instance's drive is, or would be.
 
         :raises InvalidRequest: if that is no UUID
         """
-        try:
-            uuid = rules.canonical_uuid(uuid)
-        except ValueError as error:
-            problem = Problem("uuid", show(uuid), str(error))
-            raise InvalidRequest([problem]) from error
-        return self._store.location(uuid)
-
-    def exists(self, uuid: str) -> bool:
-        """Tell whether an instance has a drive.
-
-        :raises StoreError: if what is in its place is none
-        """
-        location = self.location(uuid)
-        return self._store.exists(location.uuid)
+        return storage.store_of(self.settings).location(canonical(uuid))
 
     def locked(self, uuid: str) -> AbstractContextManager[None]:
         """Hold an instance's ``domain`` lock, for as long as the context.
@@ -260,37 +172,48 @@ class ConfigDriveDriver:
 
         :raises StoreError: on entry, if there is no place for locks
         """
-        location = self.location(uuid)
-        return locked(self.settings.instances_path, location.uuid, "domain")
+        return locked(self.settings.instances_path, canonical(uuid), "domain")
 
-    def destroy(self, uuid: str) -> bool:
-        """Remove an instance's drive; tell whether there was one.
+    def _build(
+        self,
+        settings: Settings,
+        request: ConfigDriveRequest,
+        image_format: str,
+        without: Collection[str] = (),
+    ) -> DriveImage:
+        known = secrets.request_without(request, without)
+        seed = request.random_seed or self._urandom(_SEED_SIZE)
+        return self._image(
+            settings,
+            request.uuid,
+            content.tree_of(known, settings, seed),
+            image_format,
+            without,
+        )
 
-        In Ceph, one that somebody has open is tried again, as nova does
-        ([libvirt] rbd_destroy_volume_retries).
-
-        :raises ConfigDriveError: if it can't be removed
-        """
-        location = self.location(uuid)
-        for left in range(self.settings.rbd_destroy_retries, -1, -1):
-            try:
-                with locked(self.settings.instances_path, location.uuid):
-                    existed = self._store.delete(location.uuid)
-            except DriveInUse as error:
-                if not left:
-                    raise
-                LOG.info("%s; trying again, %d times at most", error, left)
-                self._sleep(self.settings.rbd_destroy_interval)
-            else:
-                break
-        what = "removed" if existed else "was not there"
-        LOG.info("Config drive %s %s", location, what)
-        return existed
+    def _image(
+        self,
+        settings: Settings,
+        uuid: str,
+        tree: MetadataTree,
+        image_format: str,
+        without: Collection[str],
+    ) -> DriveImage:
+        return content.image_of(
+            tree,
+            image_format,
+            settings,
+            uuid=uuid,
+            timestamp=int(self._clock()),
+            without=without,
+        )
 
     def _decide(
-        self, request: ConfigDriveRequest, guest: Guest | None = None
+        self,
+        settings: Settings,
+        request: ConfigDriveRequest,
+        guest: Guest | None = None,
     ) -> Decision:
-        settings = self.settings
         return policy.decide(
             guest or self.guest(request),
             image_properties=request.image_properties,
@@ -300,3 +223,15 @@ class ConfigDriveDriver:
             migration=storage.must_survive(settings),
             disk_prefix=settings.disk_prefix,
         )
+
+
+def canonical(uuid: str) -> str:
+    """Return an instance's UUID as the stores have it.
+
+    :raises InvalidRequest: if it is none
+    """
+    try:
+        return rules.canonical_uuid(uuid)
+    except ValueError as error:
+        problem = Problem("uuid", show(uuid), str(error))
+        raise InvalidRequest([problem]) from error

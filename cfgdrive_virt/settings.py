@@ -40,6 +40,7 @@ class Settings:
     :param rbd_connect_timeout: in seconds, as are rbd_operation_timeout
         and rbd_destroy_interval
     :param rbd_monitors: empty where the cluster has to tell
+    :param one_shot_secrets: names of a request's fields
     """
 
     instances_path: Path
@@ -68,6 +69,7 @@ class Settings:
     rbd_destroy_retries: int
     rbd_destroy_interval: int
     rbd_monitors: tuple[Monitor, ...]
+    one_shot_secrets: tuple[str, ...]
 
 
 def read_settings(conf: cfg.ConfigOpts) -> Settings:
@@ -113,6 +115,7 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
                 conf.libvirt.rbd_destroy_volume_retry_interval
             ),
             rbd_monitors=tuple(map(_monitor, own.rbd_monitors)),
+            one_shot_secrets=tuple(own.one_shot_secrets),
         )
     except cfg.NoSuchOptError as error:
         raise InvalidConfiguration(

@@ -9,13 +9,15 @@ from cfgdrive_virt import policy
 from cfgdrive_virt.exception import InvalidConfiguration
 from cfgdrive_virt.model.decision import Requirement
 from cfgdrive_virt.model.drive import (
+    NAME,
+    RESCUE_NAME,
     CephAccess,
     Location,
     StoredDrive,
 )
 from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.store import file_system
-from cfgdrive_virt.store.file import FileStore
+from cfgdrive_virt.store.file import RESIZE_SUFFIX, FileStore
 from cfgdrive_virt.store.rbd import RbdStore
 
 
@@ -27,6 +29,9 @@ class Store(Protocol):
 
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive."""
+
+    def read(self, location: Location, most: int) -> bytes | None:
+        """Return what is at a location; None if there is nothing."""
 
     def write(self, uuid: str, data: bytes) -> Location:
         """Write an instance's drive, in place of one that is there."""
@@ -51,17 +56,39 @@ def in_rbd(settings: Settings) -> bool:
 
 def store_of(settings: Settings) -> Store:
     """Return the store of drives."""
+    return _store_of(settings, NAME)
+
+
+def rescue_store_of(settings: Settings) -> Store:
+    """Return the store of drives for rescue."""
+    return _store_of(settings, RESCUE_NAME)
+
+
+def resize_store_of(settings: Settings) -> FileStore | None:
+    """Return the store of drives that are kept for a resize's revert.
+
+    In Ceph there is none: source and destination have one volume.
+    """
     if in_rbd(settings):
-        return rbd_store_of(settings)
-    return FileStore(settings.instances_path)
+        return None
+    return FileStore(settings.instances_path, suffix=RESIZE_SUFFIX)
 
 
-def rbd_store_of(settings: Settings) -> RbdStore:
+def _store_of(settings: Settings, name: str) -> Store:
+    if in_rbd(settings):
+        return rbd_store_of(settings, name)
+    return FileStore(settings.instances_path, name=name)
+
+
+def rbd_store_of(settings: Settings, name: str = NAME) -> RbdStore:
     """Return the store of a Ceph pool, whether drives are kept there or not.
 
     Nothing is connected yet.
+
+    :param name: of the drives' volumes, after the UUID
     """
     return RbdStore(
+        name=name,
         pool=settings.rbd_pool,
         user=settings.rbd_user,
         ceph_conf=settings.rbd_ceph_conf,

@@ -121,12 +121,12 @@ class LibvirtService:
             try:
                 with _explained(f"can't define domain of {request.uuid}"):
                     defined = self._connection.defineXML(str(domain))
+                prepare = (
+                    self._driver.rebuild if rebuild else self._driver.spawn
+                )
                 with _explained(f"can't start domain {defined.name()}"):
-                    drive = self._driver.spawn(
-                        request,
-                        guest,
-                        domain_xml=defined.XMLDesc(),
-                        rebuild=rebuild,
+                    drive = prepare(
+                        request, guest, domain_xml=defined.XMLDesc()
                     )
                     defined.create()
             except BaseException as error:

@@ -6,9 +6,10 @@ Source: libvirt's domain XML format.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from lxml import etree
@@ -35,6 +36,56 @@ _ADDRESSES = {
     "ide": ("bus", "unit"),
     "scsi": ("controller", "bus", "target", "unit"),
 }
+
+
+class Disk:
+    """A ``<disk>``, of a domain or on its way into one.
+
+    Without what a domain has for as long as it runs: libvirt gives that anew.
+    """
+
+    def __init__(self, xml: str | etree._Element) -> None:
+        parsed = etree.fromstring(xml) if isinstance(xml, str) else xml
+        self._disk = copy.deepcopy(parsed)
+        self._disk.tail = None
+        target = _child(self._disk, "target")
+        #: Such as ``vdz``.
+        self.target = target.get("dev", "")
+        #: Whether the guest has opened the tray, the medium still in it.
+        self.tray_is_open = target.attrib.pop("tray", "") == "open"
+        #: Whether it keeps its place when its medium is out.
+        self.is_cdrom = self._disk.get("device") == "cdrom"
+        self.is_readonly = self._disk.find("readonly") is not None
+        #: The path or the volume (``pool/name``); empty if there is none.
+        self.source = _source(self._disk)
+        for source in self._disk.findall("source"):
+            source.attrib.pop("index", "")
+        _remove(self._disk, "backingStore")
+        alias = self._disk.find("alias")
+        # The others are an owner's own.
+        if alias is not None and not alias.get("name", "").startswith("ua-"):
+            _remove(self._disk, "alias")
+
+    def __str__(self) -> str:
+        return etree.tostring(self._disk, encoding="unicode")
+
+    def emptied(self) -> Disk:
+        """Return this drive without a medium."""
+        empty = Disk(self._disk)
+        # One of the network's must have a source.
+        empty._disk.set("type", "file")
+        _remove(empty._disk, "source", "auth")
+        empty.source = ""
+        return empty
+
+    def filled(self, other: Disk) -> Disk:
+        """Return this drive with the medium of another."""
+        full = self.emptied()
+        full._disk.set("type", other._disk.get("type", "file"))
+        for tag in ("auth", "source"):
+            full._disk.extend(map(copy.deepcopy, other._disk.findall(tag)))
+        full.source = other.source
+        return full
 
 
 class Domain:
@@ -125,11 +176,24 @@ class Domain:
 
     def disk_sources(self) -> list[str]:
         """Return the paths and volumes (``pool/name``) that are disks."""
-        sources = self._root.iterfind("devices/disk/source")
-        return [
-            source.get("file") or source.get("name") or ""
-            for source in sources
-        ]
+        disks = self._root.iterfind("devices/disk[source]")
+        return [_source(disk) for disk in disks]
+
+    @property
+    def run(self) -> str | None:
+        """Return what tells one run from the next; None if it doesn't run."""
+        return self._root.get("id")
+
+    def disk_of(self, source: str) -> Disk | None:
+        """Return the disk with this path or volume (``pool/name``)."""
+        return next((d for d in self._disks() if d.source == source), None)
+
+    def disk_at(self, target: str) -> Disk | None:
+        """Return the disk with this target, such as ``vdz``."""
+        return next((d for d in self._disks() if d.target == target), None)
+
+    def _disks(self) -> Iterator[Disk]:
+        return map(Disk, self._root.iterfind("devices/disk"))
 
     def locate(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
         """Return devices with the bus and address that libvirt gave them.
@@ -189,6 +253,19 @@ def small_domain(request: ConfigDriveRequest, virt_type: str) -> str:
 def _child(parent: etree._Element, tag: str) -> etree._Element:
     found = parent.find(tag)
     return etree.SubElement(parent, tag) if found is None else found
+
+
+def _remove(parent: etree._Element, *tags: str) -> None:
+    for tag in tags:
+        for element in parent.findall(tag):
+            parent.remove(element)
+
+
+def _source(disk: etree._Element) -> str:
+    source = disk.find("source")
+    if source is None:
+        return ""
+    return source.get("file") or source.get("name") or ""
 
 
 def _address(element: etree._Element) -> tuple[str | None, str | None]:

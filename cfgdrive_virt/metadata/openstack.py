@@ -77,7 +77,7 @@ def _meta_data(
     version: str,
 ) -> dict[str, Any]:
     meta_data: dict[str, Any] = {
-        "uuid": request.uuid,
+        "uuid": request.instance_id or request.uuid,
         "name": request.name,
         "hostname": hostname,
         "launch_index": request.launch_index,

@@ -131,7 +131,9 @@ class ConfigDriveRequest(Value):
     (admin_pass, user data, keys, random_seed, the content of files, vendor
     data) is in no ``repr`` and in no error.
 
-    :param uuid: the instance's; the reader's instance-id
+    :param uuid: the instance's
+    :param instance_id: the reader's; by default the uuid.  Another one makes
+        cloud-init take the guest for a new one, at its next boot
     :param name: the display name
     :param hostname: ``[api] dhcp_domain`` is added where one is set
     :param metadata: texts to texts, ``meta`` in meta_data.json
@@ -156,6 +158,7 @@ class ConfigDriveRequest(Value):
     uuid: str = checked(rules.canonical_uuid)
     name: str = checked(_name)
     hostname: str = checked(rules.hostname)
+    instance_id: str | None = checked(rules.canonical_uuid, default=None)
     project_id: str | None = checked(_word, default=None)
     availability_zone: str | None = checked(_word, default=None)
     launch_index: int = checked(rules.integer(0, 2**31 - 1), default=0)

@@ -108,18 +108,31 @@ def test_a_drive_that_is_there_is_left_alone(
 ) -> None:
     driver.spawn(wanted())
     before = drive.stat()
-    made = driver.spawn(wanted(metadata={"changed": "yes"}))
+    made = driver.spawn(wanted())
     assert made == Drive(driver.location(UUID), built=False)
     assert drive.stat() == before
 
 
-def test_what_is_there_is_not_looked_into(
+def test_what_is_there_and_says_something_else_is_replaced(
     driver: ConfigDriveDriver, drive: Path
 ) -> None:
+    driver.spawn(wanted())
+    seed = meta_data(drive.read_bytes())["random_seed"]
+    made = driver.spawn(wanted(metadata={"changed": "yes"}))
+    assert made == Drive(driver.location(UUID), built=True)
+    found = meta_data(drive.read_bytes())
+    assert found["meta"] == {"changed": "yes"}
+    assert found["random_seed"] == seed
+
+
+@pytest.mark.parametrize("data", [b"", b"somebody's", bytes(1 << 20)])
+def test_what_is_there_and_is_no_drive_is_replaced(
+    driver: ConfigDriveDriver, drive: Path, data: bytes
+) -> None:
     drive.parent.mkdir()
-    drive.write_bytes(b"somebody's")
-    assert driver.spawn(wanted()) == Drive(driver.location(UUID), built=False)
-    assert drive.read_bytes() == b"somebody's"
+    drive.write_bytes(data)
+    assert driver.spawn(wanted()) == Drive(driver.location(UUID), built=True)
+    assert meta_data(drive.read_bytes())["uuid"] == UUID
 
 
 def test_a_drive_that_is_there_is_replaced_if_asked(
@@ -127,7 +140,7 @@ def test_a_drive_that_is_there_is_replaced_if_asked(
 ) -> None:
     driver.spawn(wanted())
     changed = wanted(metadata={"changed": "yes"})
-    made = driver.spawn(changed, rebuild=True)
+    made = driver.rebuild(changed)
     assert made == Drive(driver.location(UUID), built=True)
     assert meta_data(drive.read_bytes())["meta"] == {"changed": "yes"}
 
@@ -139,8 +152,8 @@ def test_a_rebuild_that_fails_keeps_what_was_there(
     before = drive.read_bytes()
     big = InjectedFile(path="/big", content=os.urandom(2 << 20))
     with pytest.raises(ImageError):
-        make("[cfgdrive_virt]\nmax_drive_size = 1\n").spawn(
-            wanted(injected_files=[big]), rebuild=True
+        make("[cfgdrive_virt]\nmax_drive_size = 1\n").rebuild(
+            wanted(injected_files=[big])
         )
     assert drive.read_bytes() == before
     assert os.listdir(drive.parent) == ["disk.config"]
@@ -160,7 +173,7 @@ def test_a_build_that_fails_leaves_nothing(
 def test_a_rebuild_of_what_is_not_there_builds_it(
     driver: ConfigDriveDriver,
 ) -> None:
-    made = driver.spawn(wanted(), rebuild=True)
+    made = driver.rebuild(wanted())
     assert made == Drive(driver.location(UUID), built=True)
 
 
@@ -237,7 +250,7 @@ def test_spawning_and_destroying_work_within_the_domains_lock(
 ) -> None:
     with driver.locked(UUID.upper()):
         driver.spawn(wanted())
-        driver.spawn(wanted(), rebuild=True)
+        driver.rebuild(wanted())
         assert drive.exists()
         driver.destroy(UUID)
     assert not drive.exists()
@@ -257,7 +270,7 @@ def test_services_take_turns_at_a_domain(
         for _ in range(5):
             with driver.locked(UUID), log.open("ab", buffering=0) as file:
                 file.write(b"%d\n" % number)
-                driver.spawn(wanted(), rebuild=True)
+                driver.rebuild(wanted())
                 file.write(b"%d\n" % number)
 
     children = [
@@ -293,7 +306,7 @@ def test_nothing_is_listed_however_many_instances_there_are(
     with driver.locked(UUID):
         driver.spawn(wanted())
         driver.spawn(wanted())
-        driver.spawn(wanted(), rebuild=True)
+        driver.rebuild(wanted())
         driver.destroy(UUID)
     assert listed == []
 
@@ -312,7 +325,7 @@ def test_what_root_spawned_is_the_services_afterwards(conf: Any) -> None:
         def serve() -> list[Any]:
             with driver.locked(UUID):
                 kept = driver.spawn(wanted())
-                changed = driver.spawn(wanted(name="x"), rebuild=True)
+                changed = driver.rebuild(wanted(name="x"))
                 assert kept is not None
                 assert changed is not None
                 data = changed.location.path.read_bytes()
@@ -425,8 +438,8 @@ def test_a_missing_instances_path_is_told(
 def test_many_spawn_one_instance_and_one_of_them_builds(
     driver: ConfigDriveDriver, drive: Path
 ) -> None:
-    def spawn(number: int) -> bool:
-        made = driver.spawn(wanted(metadata={"by": str(number)}))
+    def spawn(_: int) -> bool:
+        made = driver.spawn(wanted())
         assert made is not None
         return made.built
 
@@ -440,8 +453,6 @@ def test_many_spawn_one_instance_and_one_of_them_builds(
     built = [done for child in children for done in child.answer()]
     assert len(built) == 32
     assert built.count(True) == 1
-    winner = meta_data(drive.read_bytes())["meta"]["by"]
-    assert built[int(winner)] is True
     assert os.listdir(drive.parent) == ["disk.config"]
 
 
@@ -453,7 +464,7 @@ def test_many_spawn_and_destroy_at_once_and_nothing_breaks(
             if number % 2:
                 driver.destroy(UUID)
             else:
-                driver.spawn(wanted(), rebuild=True)
+                driver.rebuild(wanted())
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
@@ -849,13 +860,39 @@ def test_logs_tell_where_and_why(
     driver.spawn(wanted())
     driver.destroy(UUID)
     driver.destroy(UUID)
-    no, built, there, removed, gone = caplog.messages
-    assert no.startswith(f"Instance {UUID} gets no config drive: neither")
-    assert built.startswith(f"Config drive {drive} built: vfat, ")
-    assert "because the request asks for one; a drive in a file" in built
-    assert there == f"Config drive {drive} is there already"
-    assert removed == f"Config drive {drive} removed"
-    assert gone == f"Config drive {drive} was not there"
+    told = [
+        f"Config drive of instance {UUID}: {words}"
+        for words in (
+            "spawn: no drive: neither",
+            f"spawn: built {drive} (vfat, ",
+            f"spawn: left alone {drive}",
+            "destroy: removed",
+            "destroy: there was none",
+        )
+    ]
+    for message, words in zip(caplog.messages, told, strict=True):
+        assert re.sub(r" in [0-9.]+ s", "", message).startswith(words)
+    built = caplog.messages[1]
+    assert ": missing; the request asks for one; a drive in a file" in built
+
+
+def test_logs_are_for_programs_too(
+    driver: ConfigDriveDriver, caplog: pytest.LogCaptureFixture, drive: Path
+) -> None:
+    caplog.set_level(logging.INFO)
+    driver.spawn(wanted())
+    drive.unlink()
+    with pytest.raises(StoreError):
+        driver.reboot(UUID)
+    facts = [
+        (told["instance_uuid"], told["operation"], told["outcome"])
+        for told in map(vars, caplog.records)
+    ]
+    built, failed = facts
+    assert built[:2] == (UUID, "spawn")
+    assert built[2].startswith(f"built {drive}")
+    assert failed == (UUID, "reboot", "failed")
+    assert all(0 <= vars(one)["duration"] < 60 for one in caplog.records)
 
 
 def test_no_log_plan_or_drive_gives_a_secret_away(
@@ -865,7 +902,7 @@ def test_no_log_plan_or_drive_gives_a_secret_away(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     told = [driver.plan(sample), driver.spawn(sample), driver.build(sample)]
-    told += [driver.spawn(sample, rebuild=True), driver.destroy(sample.uuid)]
+    told += [driver.rebuild(sample), driver.destroy(sample.uuid)]
     assert secrets_in(caplog.text + repr(told) + str(told)) == []
     assert sample.uuid in caplog.text
 

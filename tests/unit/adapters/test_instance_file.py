@@ -52,7 +52,7 @@ def test_the_sample_is_valid_and_has_every_field(
     }
     assert same == {
         "uuid", "name", "hostname", "launch_index", "launched",
-        "network_config",
+        "network_config", "instance_id",
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from cfgdrive_virt import (
     NicDevice,
     ShareDevice,
 )
-from cfgdrive_virt.device.domain import MARK, Domain, small_domain
+from cfgdrive_virt.device.domain import MARK, Disk, Domain, small_domain
 from cfgdrive_virt.exception import InvalidDomain
 from cfgdrive_virt.model.request import Device
 
@@ -385,3 +385,117 @@ def test_tags_stay_with_their_devices() -> None:
     domain = Domain(f"<domain><devices>{interface(PCI)}</devices></domain>")
     (found,) = domain.locate(made.devices)
     assert found.tags == ("'\"<&>",)
+
+
+RUNNING = """
+<domain type='kvm' id='7'><devices>
+  <disk type='network' device='disk'>
+    <auth username='nova'><secret type='ceph' uuid='u'/></auth>
+    <source protocol='rbd' name='pool/volume' index='2'>
+      <host name='::1' port='6789'/>
+    </source>
+    <backingStore/>
+    <target dev='vdz' bus='virtio'/>
+    <alias name='virtio-disk25'/>
+    <address type='pci' slot='0x02'/>
+  </disk>
+  <disk type='file' device='cdrom'>
+    <source file='/a/disk.config' startupPolicy='optional' index='1'/>
+    <backingStore/>
+    <target dev='hdd' bus='ide' tray='open'/>
+    <readonly/>
+    <alias name='ua-mine'/>
+  </disk>
+  <disk type='file' device='cdrom'>
+    <source index='3'/><backingStore/><target dev='hdc' bus='ide'/>
+  </disk>
+</devices></domain>"""
+
+
+def plain(xml: object) -> str:
+    """Return XML without the space between elements."""
+    return ET.canonicalize(str(xml), strip_text=True)
+
+
+def found(target: str) -> Disk:
+    disk = Domain(RUNNING).disk_at(target)
+    assert disk is not None
+    return disk
+
+
+def test_a_domain_that_runs_has_a_number() -> None:
+    assert Domain(RUNNING).run == "7"
+    assert Domain("<domain/>").run is None
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("pool/volume", "vdz"), ("/a/disk.config", "hdd")]
+)
+def test_a_disk_is_found_by_its_source_or_its_target(
+    source: str, target: str
+) -> None:
+    for disk in (Domain(RUNNING).disk_of(source), found(target)):
+        assert disk is not None
+        assert (disk.source, disk.target) == (source, target)
+
+
+def test_a_disk_that_is_not_there_is_not_found() -> None:
+    for domain in (Domain(RUNNING), Domain("<domain/>")):
+        assert domain.disk_of("volume") is None
+        assert domain.disk_at("vda") is None
+
+
+def test_a_disk_is_without_what_lasts_as_long_as_a_run() -> None:
+    assert plain(found("vdz")) == plain(
+        "<disk type='network' device='disk'>"
+        "<auth username='nova'><secret type='ceph' uuid='u'/></auth>"
+        "<source protocol='rbd' name='pool/volume'>"
+        "<host name='::1' port='6789'/></source>"
+        "<target dev='vdz' bus='virtio'/>"
+        "<address type='pci' slot='0x02'/></disk>"
+    )
+
+
+def test_an_alias_that_an_owner_gave_stays() -> None:
+    assert '<alias name="ua-mine"/>' in str(found("hdd"))
+
+
+def test_a_drive_tells_of_its_tray() -> None:
+    disk = found("hdd")
+    assert (disk.is_cdrom, disk.tray_is_open) == (True, True)
+    assert "tray" not in str(disk)
+    assert not found("hdc").tray_is_open
+    assert not found("vdz").is_cdrom
+
+
+def test_a_cdrom_without_a_medium_has_no_source() -> None:
+    assert found("hdc").source == ""
+    empty = found("hdd").emptied()
+    assert empty.source == ""
+    assert plain(empty) == plain(
+        "<disk type='file' device='cdrom'><target dev='hdd' bus='ide'/>"
+        "<readonly/><alias name='ua-mine'/></disk>"
+    )
+
+
+def test_an_empty_drive_takes_anothers_medium_and_stays_itself() -> None:
+    full = found("hdc").filled(found("hdd"))
+    assert (full.source, full.target) == ("/a/disk.config", "hdc")
+    assert plain(full) == plain(
+        "<disk type='file' device='cdrom'><target dev='hdc' bus='ide'/>"
+        "<source file='/a/disk.config' startupPolicy='optional'/></disk>"
+    )
+    full = found("hdc").filled(found("vdz"))
+    assert full.source == "pool/volume"
+    assert plain(full) == plain(
+        "<disk type='network' device='cdrom'><target dev='hdc' bus='ide'/>"
+        "<auth username='nova'><secret type='ceph' uuid='u'/></auth>"
+        "<source protocol='rbd' name='pool/volume'>"
+        "<host name='::1' port='6789'/></source></disk>"
+    )
+    assert found("hdc").emptied().source == ""
+
+
+def test_a_disk_without_a_target_or_a_source_is_read_too() -> None:
+    disk = Disk("<disk/>")
+    assert (disk.target, disk.source, disk.is_cdrom) == ("", "", False)

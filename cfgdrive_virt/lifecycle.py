@@ -1,0 +1,365 @@
+"""An instance's drive through its life, on this host.
+
+Every hook is all or nothing, and may be called again, after a crash, or when
+there is nothing for it to do.  It holds the instance's ``drive`` lock while it
+looks and writes (see :mod:`cfgdrive_virt.store.lock`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+
+from cfgdrive_virt import journal, storage
+from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.metadata import secrets
+from cfgdrive_virt.model.decision import Guest
+from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.status import FRESH, Status
+from cfgdrive_virt.planner import canonical
+from cfgdrive_virt.settings import Settings
+from cfgdrive_virt.status import left_out_of
+from cfgdrive_virt.store.file import FileStore
+from cfgdrive_virt.store.lock import locked
+from cfgdrive_virt.upkeep import MOST_BYTES, Drive, Medium, Upkeep
+
+
+class Lifecycle(Upkeep):
+    """The hooks that concern one host."""
+
+    def spawn(
+        self,
+        request: ConfigDriveRequest,
+        guest: Guest | None = None,
+        *,
+        domain_xml: str | bytes | None = None,
+    ) -> Drive | None:
+        """Put an instance's drive in place, if it gets one.
+
+        To be called once the domain is defined, so that the addresses of
+        tagged devices are known, and before it is started.  A drive that is
+        there is left alone if it says what the request says.  Unshelving is
+        a spawn, too.
+
+        :param guest: as for :meth:`plan`
+        :param domain_xml: the domain as libvirt defined it; tagged devices
+            without bus and address take theirs from it
+        :raises ConfigDriveError: if it couldn't be done; there is no drive
+            then that wasn't there before
+        """
+        return self._make_ready(
+            "spawn", request, guest, domain_xml, same_guest=request.launched
+        )
+
+    def rebuild(
+        self,
+        request: ConfigDriveRequest,
+        guest: Guest | None = None,
+        *,
+        domain_xml: str | bytes | None = None,
+        evacuate: bool = False,
+    ) -> Drive | None:
+        """Make an instance's drive anew, in place of one that is there.
+
+        :param evacuate: whether the instance comes from a host that failed:
+            then a drive that is there, in Ceph or on shared storage, is left
+            alone if it says what the request says
+        :raises ConfigDriveError: as :meth:`spawn`
+        """
+        return self._make_ready(
+            "evacuate" if evacuate else "rebuild",
+            request,
+            guest,
+            domain_xml,
+            same_guest=False,
+            anew=not evacuate,
+        )
+
+    def reboot(
+        self,
+        instance: ConfigDriveRequest | str,
+        guest: Guest | None = None,
+        *,
+        domain_xml: str | bytes | None = None,
+    ) -> Drive | None:
+        """Make sure of an instance's drive before a hard reboot's start.
+
+        :param instance: its request, with which a drive that is missing,
+            damaged, stale or of another format than the policy's is made
+            anew; or its UUID, with which it can only be looked at
+        :raises StoreError: if there is no whole drive, and no request
+        """
+        return self._make_ready("reboot", instance, guest, domain_xml)
+
+    def rescue(
+        self,
+        request: ConfigDriveRequest,
+        rescue_password: str | None = None,
+        guest: Guest | None = None,
+        *,
+        domain_xml: str | bytes | None = None,
+    ) -> Drive | None:
+        """Make a drive for rescue; the instance's own stays untouched.
+
+        ``plan(request, guest, rescue=True)`` gives its XML.
+
+        :param rescue_password: the admin_pass of the guest that rescues
+        :raises ConfigDriveError: as :meth:`spawn`
+        """
+        request = dataclasses.replace(request, admin_pass=rescue_password)
+        return self._make_ready(
+            "rescue",
+            request,
+            guest,
+            domain_xml,
+            same_guest=False,
+            anew=True,
+            store_of=storage.rescue_store_of,
+        )
+
+    def unrescue(self, uuid: str) -> bool:
+        """Remove the drive for rescue; tell whether there was one.
+
+        :raises ConfigDriveError: if it can't be removed
+        """
+        uuid = canonical(uuid)
+        settings = self.settings
+        with journal.operation("unrescue", uuid) as entry:
+            store = storage.rescue_store_of(settings)
+            existed = self._remove(settings, store, uuid)
+            entry.outcome = _removed(existed)
+        return existed
+
+    def migrate_disk_and_power_off(self, uuid: str) -> bool:
+        """Keep a drive for a resize's revert, once the guest is off.
+
+        A file moves to where nova keeps an instance's old disks; in Ceph both
+        hosts have one volume.  Tell whether there is one that is kept.
+
+        :raises StoreError: if there is one from an earlier resize as well
+        """
+        uuid = canonical(uuid)
+        settings = self.settings
+        with journal.operation("migrate_disk_and_power_off", uuid) as entry:
+            kept = storage.resize_store_of(settings)
+            store = storage.store_of(settings)
+            with locked(settings.instances_path, uuid):
+                if kept is None:
+                    entry.outcome = "both hosts have it"
+                    return store.exists(uuid)
+                if kept.exists(uuid) and store.exists(uuid):
+                    raise StoreError(
+                        f"{store.location(uuid)} and {kept.location(uuid)} are"
+                        " both there: confirm or revert the last resize first"
+                    )
+                kept.take_from(FileStore(settings.instances_path), uuid)
+                there = kept.exists(uuid)
+            place = f"kept in {kept.location(uuid)}"
+            entry.outcome = place if there else "there was none"
+        return there
+
+    def finish_migration(
+        self,
+        instance: ConfigDriveRequest | str,
+        guest: Guest | None = None,
+        *,
+        domain_xml: str | bytes | None = None,
+    ) -> Drive | None:
+        """Make sure of a drive where a resize or cold migration has led.
+
+        One that the service carried there, or that this host itself keeps,
+        is taken; what is missing in it is built.
+
+        :param instance: as for :meth:`reboot`
+        :raises ConfigDriveError: as :meth:`reboot`
+        """
+        return self._make_ready(
+            "finish_migration", instance, guest, domain_xml, first=_carry
+        )
+
+    def confirm_migration(self, uuid: str) -> bool:
+        """Remove the drive that was kept for a revert, if there is one."""
+        uuid = canonical(uuid)
+        settings = self.settings
+        with journal.operation("confirm_migration", uuid) as entry:
+            kept = storage.resize_store_of(settings)
+            with locked(settings.instances_path, uuid):
+                existed = kept is not None and kept.delete(uuid)
+            entry.outcome = _removed(existed)
+        return existed
+
+    def finish_revert_migration(
+        self,
+        instance: ConfigDriveRequest | str,
+        guest: Guest | None = None,
+        *,
+        domain_xml: str | bytes | None = None,
+    ) -> Drive | None:
+        """Put back the drive that was kept, and make sure of it.
+
+        :param instance: as for :meth:`reboot`
+        :raises ConfigDriveError: as :meth:`reboot`
+        """
+        return self._make_ready(
+            "finish_revert_migration",
+            instance,
+            guest,
+            domain_xml,
+            first=_put_back,
+        )
+
+    def destroy(self, uuid: str, *, destroy_disks: bool = True) -> bool:
+        """Remove all of an instance's drives; tell whether there was one.
+
+        In Ceph, one that somebody has open is tried again, as nova does
+        ([libvirt] rbd_destroy_volume_retries).
+
+        :param destroy_disks: False leaves them, as where another host has
+            the instance now and sees the same storage
+        :raises ConfigDriveError: if one can't be removed
+        """
+        return self._destroy("destroy", uuid, destroy_disks=destroy_disks)
+
+    def cleanup(self, uuid: str, *, destroy_disks: bool = True) -> bool:
+        """Remove what an instance that is no more here may have left."""
+        return self._destroy("cleanup", uuid, destroy_disks=destroy_disks)
+
+    def status(self, request: ConfigDriveRequest) -> Status:
+        """Tell how it stands with an instance's drive.
+
+        :raises StoreError: if it can't be looked at
+        """
+        settings = self.settings
+        store = storage.store_of(settings)
+        return self._look(settings, store, request.uuid, request)
+
+    def exists(self, uuid: str) -> bool:
+        """Tell whether an instance has a drive, whole or not.
+
+        :raises StoreError: if what is in its place is none
+        """
+        return storage.store_of(self.settings).exists(canonical(uuid))
+
+    def refresh(
+        self, request: ConfigDriveRequest, medium: Medium | None = None
+    ) -> Drive | None:
+        """Bring an instance's drive up to date, of a running guest too.
+
+        Its format stays; so does its random_seed, where the request has
+        none.  A guest that runs gets the new one by ``medium``; if that
+        fails, the old one is put back.
+
+        :param medium: None if no guest has the drive
+        :raises ConfigDriveError: if it couldn't be done
+        """
+        with journal.operation("refresh", request.uuid) as entry:
+            settings = self.settings
+            requirement = self.required_by(request)
+            if not requirement:
+                entry.outcome, entry.reason = "no drive", requirement.reason
+                return None
+            store = storage.store_of(settings)
+            location = store.location(request.uuid)
+            with locked(settings.instances_path, request.uuid):
+                found = self._look(settings, store, request.uuid, request)
+                entry.reason = str(found)
+                if found.state == FRESH:
+                    if medium:
+                        medium.give()
+                    entry.outcome = f"left alone {location}"
+                    return Drive(location, built=False)
+                image_format = (
+                    found.contents.format
+                    if found.contents
+                    else self._decide(settings, request).format
+                )
+                image = self._renewed(
+                    settings, request, found, image_format, same_guest=True
+                )
+                self._exchange(store, request.uuid, image, medium)
+            entry.outcome = f"rewrote {location}"
+        return Drive(location, built=True)
+
+    def forget_secrets(
+        self,
+        uuid: str,
+        medium: Medium | None = None,
+        *,
+        names: Collection[str] | None = None,
+    ) -> Drive:
+        """Take secrets off an instance's drive, once the instance is up.
+
+        :param medium: as for :meth:`refresh`
+        :param names: ``admin_pass``, ``user_data``; by default what
+            ``[cfgdrive_virt] one_shot_secrets`` says
+        :raises StoreError: if there is no whole drive
+        """
+        uuid = canonical(uuid)
+        with journal.operation("forget_secrets", uuid) as entry:
+            settings = self.settings
+            wanted = (
+                set(settings.one_shot_secrets)
+                if names is None
+                else secrets.named(names)
+            )
+            store = storage.store_of(settings)
+            with locked(settings.instances_path, uuid):
+                contents = self._whole(settings, store, uuid)
+                known = set(left_out_of(contents))
+                location = store.location(uuid)
+                if wanted <= known:
+                    if medium:
+                        medium.give()
+                    entry.outcome = "left alone"
+                    return Drive(location, built=False)
+                image = self._image(
+                    settings,
+                    uuid,
+                    secrets.tree_without(contents.tree, wanted),
+                    contents.format,
+                    known | wanted,
+                )
+                self._exchange(store, uuid, image, medium)
+            entry.outcome = f"rewrote {location}"
+            entry.reason = f"without {', '.join(sorted(wanted))}"
+        return Drive(location, built=True)
+
+    def _destroy(
+        self, operation: str, uuid: str, *, destroy_disks: bool
+    ) -> bool:
+        uuid = canonical(uuid)
+        with journal.operation(operation, uuid) as entry:
+            settings = self.settings
+            if not destroy_disks:
+                entry.outcome = "left the drive"
+                return False
+            existed = [
+                self._remove(settings, store, uuid)
+                for store in (
+                    storage.rescue_store_of(settings),
+                    storage.resize_store_of(settings),
+                    storage.store_of(settings),
+                )
+                if store is not None
+            ]
+            entry.outcome = _removed(any(existed))
+        return any(existed)
+
+
+def _carry(settings: Settings, uuid: str) -> None:
+    """Copy what this host keeps for a revert, where it has nothing else."""
+    kept, store = storage.resize_store_of(settings), storage.store_of(settings)
+    if kept is not None and not store.exists(uuid):
+        data = kept.read(kept.location(uuid), MOST_BYTES)
+        if data is not None:
+            store.write(uuid, data)
+
+
+def _put_back(settings: Settings, uuid: str) -> None:
+    kept = storage.resize_store_of(settings)
+    if kept is not None:
+        FileStore(settings.instances_path).take_from(kept, uuid)
+
+
+def _removed(existed: bool) -> str:
+    return "removed" if existed else "there was none"

@@ -1,0 +1,246 @@
+"""What the hooks are made of: look at a drive, make it ready, exchange it.
+
+    request -> tree -> image -> store -> location
+
+All of it under the instance's ``drive`` lock, and told in the journal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from cfgdrive_virt import journal, storage
+from cfgdrive_virt.device.domain import Domain
+from cfgdrive_virt.exception import (
+    ConfigDriveError,
+    DriveInUse,
+    StoreError,
+)
+from cfgdrive_virt.metadata import check
+from cfgdrive_virt.model.decision import Guest
+from cfgdrive_virt.model.drive import Contents, DriveImage, Location
+from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, Status
+from cfgdrive_virt.planner import Planner, canonical
+from cfgdrive_virt.settings import Settings
+from cfgdrive_virt.status import examine, left_out_of
+from cfgdrive_virt.store.lock import locked
+
+LOG = logging.getLogger(__name__)
+
+#: Bytes of a drive that is looked at, whatever max_drive_size is now: nova's
+#: VFAT drives have 64 MiB.
+MOST_BYTES = 128 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Drive:
+    """A drive that is in place.
+
+    :param built: False if it was there before and has been left alone
+    """
+
+    location: Location
+    built: bool
+
+
+class Medium(Protocol):
+    """The drive in a running guest's hands.  Either may be done twice."""
+
+    def take(self) -> None:
+        """Take it out; nothing has changed if that fails."""
+
+    def give(self) -> None:
+        """Put in what is in the drive's place now."""
+
+
+class Upkeep(Planner):
+    """Work on one instance's drive."""
+
+    def _make_ready(
+        self,
+        operation: str,
+        instance: ConfigDriveRequest | str,
+        guest: Guest | None,
+        domain_xml: str | bytes | None,
+        *,
+        same_guest: bool = True,
+        anew: bool = False,
+        store_of: Callable[[Settings], storage.Store] = storage.store_of,
+        first: Callable[[Settings, str], None] | None = None,
+    ) -> Drive | None:
+        """Have a drive in place that says what a request says.
+
+        :param instance: the request, or the UUID where there is none: then
+            the drive has to be whole
+        :param same_guest: whether the guest may have been up, and needs its
+            one-shot secrets no more
+        :param anew: make it anew, whatever is there
+        :param first: what is done before anything is looked at
+        """
+        if isinstance(instance, str):
+            return self._take_as_it_is(operation, canonical(instance), first)
+        request, uuid = instance, instance.uuid
+        with journal.operation(operation, uuid) as entry:
+            settings = self.settings
+            requirement = self.required_by(request)
+            if not requirement:
+                entry.outcome, entry.reason = "no drive", requirement.reason
+                return None
+            decision = self._decide(settings, request, guest)
+            if domain_xml is not None:
+                devices = Domain(domain_xml).locate(request.devices)
+                request = dataclasses.replace(request, devices=devices)
+            for warning in decision.warnings:
+                LOG.warning("Config drive of instance %s: %s", uuid, warning)
+            store = store_of(settings)
+            location = store.location(uuid)
+            with locked(settings.instances_path, uuid):
+                if first:
+                    first(settings, uuid)
+                found = Status(location, MISSING)
+                if not anew:
+                    found = self._look(settings, store, uuid, request)
+                    if found.contents is None and found.state == DAMAGED:
+                        LOG.warning("Config drive %s is %s", location, found)
+                same_format = (
+                    found.contents is not None
+                    and found.contents.format == decision.format
+                )
+                if found.state == FRESH and same_format:
+                    entry.outcome = f"left alone {location}"
+                    return Drive(location, built=False)
+                image = self._renewed(
+                    settings,
+                    request,
+                    found,
+                    decision.format,
+                    same_guest=same_guest,
+                )
+                store.write(uuid, image.data)
+            entry.outcome = _built(location, image)
+            entry.reason = "; ".join(
+                (
+                    "made anew" if anew else str(found),
+                    requirement.reason,
+                    decision.reason,
+                )
+            )
+        return Drive(location, built=True)
+
+    def _take_as_it_is(
+        self,
+        operation: str,
+        uuid: str,
+        first: Callable[[Settings, str], None] | None,
+    ) -> Drive:
+        with journal.operation(operation, uuid) as entry:
+            settings = self.settings
+            store = storage.store_of(settings)
+            with locked(settings.instances_path, uuid):
+                if first:
+                    first(settings, uuid)
+                self._whole(settings, store, uuid)
+            location = store.location(uuid)
+            entry.outcome = f"left alone {location}"
+        return Drive(location, built=False)
+
+    def _look(
+        self,
+        settings: Settings,
+        store: storage.Store,
+        uuid: str,
+        request: ConfigDriveRequest | None = None,
+    ) -> Status:
+        location = store.location(uuid)
+        data = store.read(location, MOST_BYTES)
+        return examine(location, data, settings, request)
+
+    def _whole(
+        self, settings: Settings, store: storage.Store, uuid: str
+    ) -> Contents:
+        """Return what a drive holds.
+
+        :raises StoreError: if there is none, or it is damaged
+        """
+        found = self._look(settings, store, uuid)
+        if found.contents is None:
+            raise StoreError(
+                f"config drive {found.location} is {found}; it can be made"
+                " anew only from the instance's request: give that, not the"
+                " UUID alone"
+            )
+        return found.contents
+
+    def _renewed(
+        self,
+        settings: Settings,
+        request: ConfigDriveRequest,
+        found: Status,
+        image_format: str,
+        *,
+        same_guest: bool,
+    ) -> DriveImage:
+        """Return the image that takes the place of what was found."""
+        without = settings.one_shot_secrets if same_guest else ()
+        if found.contents is not None:
+            without = left_out_of(found.contents)
+            seed = check.random_seed(found.contents.tree)
+            if request.random_seed is None and seed:
+                request = dataclasses.replace(request, random_seed=seed)
+        return self._build(settings, request, image_format, without)
+
+    def _exchange(
+        self,
+        store: storage.Store,
+        uuid: str,
+        image: DriveImage,
+        medium: Medium | None,
+    ) -> None:
+        """Write a drive that a guest may have, or leave all as it was."""
+        if medium is None:
+            store.write(uuid, image.data)
+            return
+        old = store.read(store.location(uuid), MOST_BYTES)
+        medium.take()
+        written = False
+        try:
+            store.write(uuid, image.data)
+            written = True
+            medium.give()
+        except BaseException as error:
+            try:
+                if written and old is not None:
+                    store.write(uuid, old)
+                medium.give()
+            except ConfigDriveError as problem:
+                raise StoreError(
+                    f"{error}; and the guest has no drive now ({problem}):"
+                    " refresh it again"
+                ) from error
+            raise
+
+    def _remove(
+        self, settings: Settings, store: storage.Store, uuid: str
+    ) -> bool:
+        """Remove a drive; tell whether there was one.
+
+        In Ceph, one that somebody has open is tried again, as nova does.
+        """
+        for left in range(settings.rbd_destroy_retries, -1, -1):
+            try:
+                with locked(settings.instances_path, uuid):
+                    return store.delete(uuid)
+            except DriveInUse as error:
+                if not left:
+                    raise
+                LOG.info("%s; trying again, %d times at most", error, left)
+                self._sleep(settings.rbd_destroy_interval)
+        raise AssertionError("a loop that runs at least once")
+
+
+def _built(location: Location, image: DriveImage) -> str:
+    return f"built {location} ({image.format}, {len(image.data):,} bytes)"

@@ -1,0 +1,586 @@
+"""An instance's drive through its life, in files: each row of the table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from cfgdrive_virt import image
+from cfgdrive_virt.driver import ConfigDriveDriver
+from cfgdrive_virt.exception import (
+    ConfigDriveError,
+    DomainError,
+    ImageError,
+    StoreError,
+)
+from cfgdrive_virt.model.drive import ISO9660, VFAT
+from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, STALE
+
+from .samples import UUID, request
+
+Make = Callable[..., ConfigDriveDriver]
+
+CDROM = "[DEFAULT]\nconfig_drive_format = iso9660\n"
+ONE_SHOT = "[cfgdrive_virt]\none_shot_secrets = admin_pass,user_data\n"
+OLD = {"metadata": {"role": "old"}}
+NEW = {"metadata": {"role": "new"}}
+FORMATS = pytest.mark.parametrize("form", [ISO9660, VFAT])
+
+
+def wanted(**fields: Any) -> ConfigDriveRequest:
+    return request(config_drive=True, **OLD | fields)
+
+
+@pytest.fixture
+def make(conf: Callable[..., cfg.ConfigOpts]) -> Make:
+    """Make a driver of a nova.conf, on an x86 host in 1970."""
+
+    def make(text: str = "", **arguments: Any) -> ConfigDriveDriver:
+        given = {"clock": lambda: 5.9, "architecture": "x86_64"}
+        return ConfigDriveDriver(conf(text), **given | arguments)
+
+    return make
+
+
+@pytest.fixture
+def driver(make: Make) -> ConfigDriveDriver:
+    return make()
+
+
+@pytest.fixture
+def drive(instances: Path) -> Path:
+    return instances / UUID / "disk.config"
+
+
+@pytest.fixture
+def rescue(drive: Path) -> Path:
+    return drive.with_name("disk.config.rescue")
+
+
+@pytest.fixture
+def kept(instances: Path) -> Path:
+    return instances / f"{UUID}_resize" / "disk.config"
+
+
+def meta_data(drive: Path) -> dict[str, Any]:
+    tree = image.read(drive.read_bytes()).tree
+    found = json.loads(tree.files["openstack/latest/meta_data.json"])
+    assert isinstance(found, dict)
+    return found
+
+
+def role(drive: Path) -> str:
+    return str(meta_data(drive)["meta"]["role"])
+
+
+def flipped(drive: Path) -> None:
+    """Change one letter of what the drive holds, not its form."""
+    data = drive.read_bytes()
+    assert data.count(b'"role": "old"')
+    drive.write_bytes(data.replace(b'"role": "old"', b'"role": "odd"'))
+
+
+def zeroed(drive: Path) -> None:
+    drive.write_bytes(bytes(drive.stat().st_size))
+
+
+def cut(drive: Path) -> None:
+    os.truncate(drive, drive.stat().st_size // 2)
+
+
+HARM = pytest.mark.parametrize("harm", [flipped, zeroed, cut, Path.unlink])
+
+
+class TestStatus:
+    @FORMATS
+    def test_a_drive_is_fresh_until_its_request_changes(
+        self, make: Make, form: str
+    ) -> None:
+        driver = make(f"[DEFAULT]\nconfig_drive_format = {form}\n")
+        assert driver.status(wanted()).state == MISSING
+        driver.spawn(wanted())
+        assert driver.status(wanted()).state == FRESH
+        changed = driver.status(
+            wanted(
+                metadata={"role": "new", "b": "c"},
+                admin_pass="x",
+                user_data=b"#!/bin/sh",
+            )
+        )
+        assert changed.state == STALE
+        assert set(changed.details) == {
+            "meta_data.json admin_pass",
+            "meta_data.json meta.b",
+            "meta_data.json meta.role",
+            "user_data",
+            "ec2 user-data",
+        }
+        assert "new" not in str(changed)
+
+    @FORMATS
+    @pytest.mark.parametrize("harm", [flipped, zeroed, cut])
+    def test_a_drive_that_was_changed_is_damaged(
+        self, make: Make, drive: Path, form: str, harm: Callable[[Path], None]
+    ) -> None:
+        driver = make(f"[DEFAULT]\nconfig_drive_format = {form}\n")
+        driver.spawn(wanted())
+        harm(drive)
+        assert driver.status(wanted()).state == DAMAGED
+
+    def test_what_a_guest_adds_to_its_drive_is_its_own(
+        self, make: Make, drive: Path
+    ) -> None:
+        driver = make("[DEFAULT]\nconfig_drive_format = vfat\n")
+        driver.spawn(wanted())
+        tree = image.read(drive.read_bytes()).tree
+        files = {**tree.files, "System Volume Information/x": b"y"}
+        marked = image.build(VFAT, type(tree)(files), timestamp=0, serial=1)
+        drive.write_bytes(marked.data)
+        assert driver.status(wanted()).state == FRESH
+
+    def test_of_many_changes_some_are_told(self, driver: Any) -> None:
+        driver.spawn(wanted(metadata={"x": ""}))
+        many = {f"key{number}": "" for number in range(20)}
+        found = driver.status(wanted(metadata={"x": "", **many}))
+        assert len(found.details) == 20
+        assert str(found).endswith(" meta.key15, and 12 more")
+
+
+class TestRebuild:
+    def test_it_makes_the_drive_anew(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        driver.spawn(wanted())
+        seed = meta_data(drive)["random_seed"]
+        made = driver.rebuild(wanted(**NEW))
+        assert made is not None
+        assert made.built
+        assert role(drive) == "new"
+        assert meta_data(drive)["random_seed"] != seed
+
+    @HARM
+    def test_it_needs_nothing_of_what_is_there(
+        self,
+        driver: ConfigDriveDriver,
+        drive: Path,
+        harm: Callable[[Path], None],
+    ) -> None:
+        driver.spawn(wanted())
+        harm(drive)
+        driver.rebuild(wanted(**NEW))
+        assert role(drive) == "new"
+
+    def test_an_evacuated_instance_keeps_a_drive_that_says_the_same(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        for built in (True, False):
+            made = driver.rebuild(wanted(launched=True), evacuate=True)
+            assert made is not None
+            assert made.built is built
+        driver.rebuild(wanted(**NEW), evacuate=True)
+        assert role(drive) == "new"
+
+
+class TestReboot:
+    def test_a_whole_drive_is_left_alone(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        driver.spawn(wanted())
+        before = drive.stat()
+        for instance in (UUID, wanted(launched=True)):
+            made = driver.reboot(instance)
+            assert made is not None
+            assert not made.built
+        assert drive.stat() == before
+
+    @HARM
+    def test_with_the_request_it_is_made_anew(
+        self,
+        driver: ConfigDriveDriver,
+        drive: Path,
+        harm: Callable[[Path], None],
+    ) -> None:
+        driver.spawn(wanted())
+        harm(drive)
+        made = driver.reboot(wanted(launched=True))
+        assert made is not None
+        assert made.built
+        assert role(drive) == "old"
+
+    @HARM
+    def test_without_the_request_it_is_told(
+        self,
+        driver: ConfigDriveDriver,
+        drive: Path,
+        harm: Callable[[Path], None],
+    ) -> None:
+        driver.spawn(wanted())
+        harm(drive)
+        before = drive.read_bytes() if drive.exists() else None
+        with pytest.raises(StoreError, match="give that, not the UUID alone"):
+            driver.reboot(UUID)
+        assert before == (drive.read_bytes() if drive.exists() else None)
+
+    def test_the_policy_may_have_come_to_another_format(
+        self, make: Make, drive: Path
+    ) -> None:
+        make(CDROM).spawn(wanted())
+        seed = meta_data(drive)["random_seed"]
+        driver = make()
+        driver.reboot(wanted(launched=True))
+        assert image.read(drive.read_bytes()).format == VFAT
+        assert meta_data(drive)["random_seed"] == seed
+
+
+class TestRescue:
+    def test_it_has_a_drive_and_a_password_of_its_own(
+        self, driver: ConfigDriveDriver, drive: Path, rescue: Path
+    ) -> None:
+        driver.spawn(wanted(admin_pass="first"))
+        before = drive.read_bytes()
+        for password in ("help", "again"):
+            made = driver.rescue(wanted(admin_pass="first"), password)
+            assert made is not None
+            assert str(made.location) == str(rescue)
+            assert meta_data(rescue)["admin_pass"] == password
+        assert drive.read_bytes() == before
+        assert driver.unrescue(UUID) is True
+        assert driver.unrescue(UUID) is False
+        assert os.listdir(drive.parent) == ["disk.config"]
+        assert drive.read_bytes() == before
+
+    def test_the_disk_is_the_one_for_rescue(
+        self, make: Make, rescue: Path
+    ) -> None:
+        plan = make(CDROM).plan(wanted(), rescue=True)
+        assert plan.disk_xml is not None
+        assert f'<source file="{rescue}"/>' in plan.disk_xml
+
+    def test_it_goes_with_its_instance(
+        self, driver: ConfigDriveDriver, instances: Path
+    ) -> None:
+        driver.spawn(wanted())
+        driver.rescue(wanted(), "help")
+        assert driver.destroy(UUID) is True
+        assert os.listdir(instances) == ["locks"]
+
+
+class TestResize:
+    def test_confirmed_on_another_host(
+        self, driver: ConfigDriveDriver, instances: Path, kept: Path
+    ) -> None:
+        driver.spawn(wanted())
+        for _ in range(2):
+            assert driver.migrate_disk_and_power_off(UUID) is True
+            assert role(kept) == "old"
+            assert not (instances / UUID).exists()
+        assert driver.confirm_migration(UUID) is True
+        assert driver.confirm_migration(UUID) is False
+        assert os.listdir(instances) == ["locks"]
+
+    @pytest.mark.parametrize("by", ["request", "uuid"])
+    def test_on_the_same_host_the_drive_is_carried(
+        self, driver: ConfigDriveDriver, drive: Path, kept: Path, by: str
+    ) -> None:
+        driver.spawn(wanted())
+        before = drive.read_bytes()
+        driver.migrate_disk_and_power_off(UUID)
+        for _ in range(2):
+            driver.finish_migration(
+                UUID if by == "uuid" else wanted(launched=True)
+            )
+            assert drive.read_bytes() == kept.read_bytes() == before
+        driver.confirm_migration(UUID)
+        assert drive.read_bytes() == before
+        assert not kept.exists()
+
+    def test_where_nothing_was_carried_it_is_built(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        with pytest.raises(StoreError, match="is missing"):
+            driver.finish_migration(UUID)
+        driver.finish_migration(wanted(launched=True))
+        assert role(drive) == "old"
+
+    @pytest.mark.parametrize("by", ["request", "uuid"])
+    def test_reverted_it_is_the_one_from_before(
+        self, driver: ConfigDriveDriver, drive: Path, kept: Path, by: str
+    ) -> None:
+        driver.spawn(wanted())
+        before = drive.read_bytes()
+        driver.migrate_disk_and_power_off(UUID)
+        driver.finish_migration(wanted(flavor="large", **NEW))
+        for _ in range(2):
+            driver.finish_revert_migration(
+                UUID if by == "uuid" else wanted(launched=True)
+            )
+            assert drive.read_bytes() == before
+        assert not kept.parent.exists()
+
+    def test_one_resize_is_ended_before_the_next_begins(
+        self, driver: ConfigDriveDriver, drive: Path, kept: Path
+    ) -> None:
+        driver.spawn(wanted())
+        driver.migrate_disk_and_power_off(UUID)
+        driver.finish_migration(wanted(**NEW))
+        with pytest.raises(StoreError, match="confirm or revert the last"):
+            driver.migrate_disk_and_power_off(UUID)
+        assert (role(kept), role(drive)) == ("old", "new")
+
+    def test_an_instance_that_goes_meanwhile_goes_whole(
+        self, driver: ConfigDriveDriver, instances: Path
+    ) -> None:
+        driver.spawn(wanted())
+        driver.migrate_disk_and_power_off(UUID)
+        driver.finish_migration(wanted())
+        assert driver.cleanup(UUID) is True
+        assert os.listdir(instances) == ["locks"]
+
+    def test_without_a_drive_there_is_nothing_to_do(
+        self, driver: ConfigDriveDriver, instances: Path
+    ) -> None:
+        assert driver.migrate_disk_and_power_off(UUID) is False
+        assert driver.finish_migration(request()) is None
+        assert driver.finish_revert_migration(request()) is None
+        assert driver.confirm_migration(UUID) is False
+        assert os.listdir(instances) == ["locks"]
+
+
+class Guest:
+    """A running guest: what it reads is what was given last."""
+
+    def __init__(self, drive: Path, refuses: str = "") -> None:
+        self.drive = drive
+        self.refuses = refuses
+        self.reads: bytes | None = drive.read_bytes()
+
+    def take(self) -> None:
+        if self.refuses == "take":
+            raise DomainError("the tray is locked")
+        self.reads = None
+
+    def give(self) -> None:
+        if self.refuses == "give":
+            self.refuses = ""
+            raise DomainError("no such bus")
+        if self.refuses == "give for good":
+            raise DomainError("no such bus")
+        self.reads = self.drive.read_bytes()
+
+
+class TestRefresh:
+    @FORMATS
+    def test_a_guest_reads_what_is_new(
+        self, make: Make, drive: Path, form: str
+    ) -> None:
+        make(f"[DEFAULT]\nconfig_drive_format = {form}\n").spawn(wanted())
+        seed = meta_data(drive)["random_seed"]
+        guest = Guest(drive)
+        # Its disk stays of the kind that it is, whatever the policy says now.
+        driver = make()
+        made = driver.refresh(wanted(**NEW), guest)
+        assert made is not None
+        assert made.built
+        assert image.read(drive.read_bytes()).format == form
+        assert role(drive) == "new"
+        assert meta_data(drive)["random_seed"] == seed
+        assert meta_data(drive)["uuid"] == UUID
+        assert guest.reads == drive.read_bytes()
+
+    def test_a_fresh_drive_is_left_alone_and_given(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        driver.spawn(wanted())
+        guest = Guest(drive)
+        # As after a refresh that was killed half way.
+        guest.reads = None
+        made = driver.refresh(wanted(), guest)
+        assert made is not None
+        assert not made.built
+        assert guest.reads == drive.read_bytes()
+
+    @pytest.mark.parametrize("refuses", ["take", "give"])
+    def test_a_guest_that_refuses_keeps_what_it_had(
+        self, driver: ConfigDriveDriver, drive: Path, refuses: str
+    ) -> None:
+        driver.spawn(wanted())
+        before = drive.read_bytes()
+        guest = Guest(drive, refuses)
+        with pytest.raises(DomainError):
+            driver.refresh(wanted(**NEW), guest)
+        assert guest.reads == drive.read_bytes() == before
+
+    def test_a_guest_that_is_left_without_is_told_of(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        driver.spawn(wanted())
+        before = drive.read_bytes()
+        guest = Guest(drive, "give for good")
+        with pytest.raises(StoreError, match="the guest has no drive now"):
+            driver.refresh(wanted(**NEW), guest)
+        assert drive.read_bytes() == before
+        guest.refuses = ""
+        driver.refresh(wanted(**NEW), guest)
+        assert guest.reads == drive.read_bytes() != before
+
+    def test_a_drive_that_cannot_be_built_is_never_taken(
+        self, make: Make, drive: Path
+    ) -> None:
+        make().spawn(wanted())
+        guest = Guest(drive, "take")
+        small = make("[cfgdrive_virt]\nmax_drive_size = 1\n")
+        big = wanted(vendor_data={"x": "y" * (2 << 20)})
+        with pytest.raises(ImageError):
+            small.refresh(big, guest)
+
+    def test_a_new_instance_id_is_asked_for(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        other = "0f0f9dd1-6f0a-4a3b-9c39-4c8c6a1d8a51"
+        driver.spawn(wanted())
+        driver.refresh(wanted(instance_id=other))
+        assert meta_data(drive)["uuid"] == other
+        assert driver.status(wanted(instance_id=other)).state == FRESH
+        assert driver.status(wanted()).details == ("meta_data.json uuid",)
+
+    @HARM
+    def test_what_is_no_drive_becomes_one(
+        self,
+        driver: ConfigDriveDriver,
+        drive: Path,
+        harm: Callable[[Path], None],
+    ) -> None:
+        driver.spawn(wanted())
+        harm(drive)
+        driver.refresh(wanted(**NEW))
+        assert role(drive) == "new"
+
+    def test_an_instance_without_a_drive_gets_none(
+        self, driver: ConfigDriveDriver, instances: Path
+    ) -> None:
+        assert driver.refresh(request()) is None
+        assert os.listdir(instances) == []
+
+
+SECRETS = {"admin_pass": "hunter2hunter2", "user_data": b"#!/bin/false 77"}
+
+
+class TestSecrets:
+    @FORMATS
+    def test_they_go_once_the_instance_is_up(
+        self, make: Make, drive: Path, form: str
+    ) -> None:
+        driver = make(f"[DEFAULT]\nconfig_drive_format = {form}\n{ONE_SHOT}")
+        driver.spawn(wanted(**SECRETS))
+        guest = Guest(drive)
+        assert driver.forget_secrets(UUID, guest).built is True
+        assert driver.forget_secrets(UUID, guest).built is False
+        data = drive.read_bytes()
+        assert guest.reads == data
+        for secret in (b"hunter2", b"#!/bin/false"):
+            assert secret not in data
+        assert role(drive) == "old"
+
+    def test_without_them_a_drive_is_fresh_and_stays_so(
+        self, make: Make, drive: Path
+    ) -> None:
+        driver = make(ONE_SHOT)
+        driver.spawn(wanted(**SECRETS))
+        driver.forget_secrets(UUID)
+        up = wanted(launched=True, **SECRETS)
+        assert driver.status(up).state == FRESH
+        driver.refresh(wanted(launched=True, **NEW | SECRETS))
+        driver.reboot(wanted(launched=True, **NEW | SECRETS))
+        assert role(drive) == "new"
+        assert b"hunter2" not in drive.read_bytes()
+
+    def test_it_is_the_drive_that_the_request_without_them_gives(
+        self, make: Make, drive: Path
+    ) -> None:
+        driver = make(ONE_SHOT)
+        seed = b"seed" * 8
+        driver.spawn(wanted(random_seed=seed, **SECRETS))
+        driver.forget_secrets(UUID)
+        expected = driver.build(wanted(random_seed=seed))
+        found = image.read(drive.read_bytes())
+        assert found.tree == image.read(expected.data).tree
+
+    def test_a_lost_drive_comes_back_without_them(
+        self, make: Make, drive: Path
+    ) -> None:
+        driver = make(ONE_SHOT)
+        driver.reboot(wanted(launched=True, **SECRETS))
+        assert b"hunter2" not in drive.read_bytes()
+
+    @pytest.mark.parametrize("again", ["rebuild", "rescue"])
+    def test_a_new_guest_needs_them_again(
+        self, make: Make, drive: Path, again: str
+    ) -> None:
+        driver = make(ONE_SHOT)
+        driver.spawn(wanted(**SECRETS))
+        driver.forget_secrets(UUID)
+        up = wanted(launched=True, **SECRETS)
+        if again == "rebuild":
+            driver.rebuild(up)
+        else:
+            driver.rescue(up, "hunter2hunter2")
+            drive = drive.with_name("disk.config.rescue")
+        assert meta_data(drive)["admin_pass"] == "hunter2hunter2"
+
+    def test_some_may_be_named(self, driver: Any, drive: Path) -> None:
+        driver.spawn(wanted(**SECRETS))
+        assert driver.forget_secrets(UUID).built is False
+        driver.forget_secrets(UUID, names=["admin_pass"])
+        assert "admin_pass" not in meta_data(drive)
+        assert b"#!/bin/false" in drive.read_bytes()
+
+    def test_a_name_that_is_none_is_refused(self, driver: Any) -> None:
+        driver.spawn(wanted())
+        with pytest.raises(ConfigDriveError, match="admin_pas"):
+            driver.forget_secrets(UUID, names=["admin_pas"])
+
+    @HARM
+    def test_of_what_is_no_drive_nothing_is_forgotten(
+        self,
+        make: Make,
+        drive: Path,
+        harm: Callable[[Path], None],
+    ) -> None:
+        driver = make(ONE_SHOT)
+        driver.spawn(wanted())
+        harm(drive)
+        with pytest.raises(StoreError, match="missing|damaged"):
+            driver.forget_secrets(UUID)
+
+
+def test_what_another_host_has_now_is_left(
+    driver: ConfigDriveDriver, drive: Path
+) -> None:
+    driver.spawn(wanted())
+    assert driver.destroy(UUID, destroy_disks=False) is False
+    assert driver.cleanup(UUID, destroy_disks=False) is False
+    assert drive.exists()
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "unrescue", "migrate_disk_and_power_off", "finish_migration",
+        "confirm_migration", "finish_revert_migration", "destroy", "cleanup",
+        "reboot", "forget_secrets", "exists",
+        "check_can_live_migrate_destination",
+    ],
+)  # fmt: skip
+def test_what_is_no_uuid_is_refused(
+    driver: ConfigDriveDriver, instances: Path, hook: str
+) -> None:
+    with pytest.raises(ConfigDriveError, match="uuid"):
+        getattr(driver, hook)("../../etc")
+    assert os.listdir(instances) == []
