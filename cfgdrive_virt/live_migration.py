@@ -288,4 +288,5 @@ def _is_same(data: bytes, drive: MigratingDrive) -> bool:
 
 
 def _token_path(settings: Settings, uuid: str) -> Path:
-    return settings.instances_path / f".cfgdrive-virt.{uuid}"
+    # It may be a link; in the instances' directories none is followed.
+    return settings.instances_path.resolve() / f".cfgdrive-virt.{uuid}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from oslo_config import cfg
 from cfgdrive_virt import ConfigDriveRequest
 from cfgdrive_virt.adapters import instance_file
 
+from .logged import leaks, recorded, secrets_used
+
 SAMPLE = Path(__file__).parents[1] / "etc" / "instance.sample.yaml"
 
 
@@ -18,6 +21,22 @@ SAMPLE = Path(__file__).parents[1] / "etc" / "instance.sample.yaml"
 def sample() -> ConfigDriveRequest:
     """The instance of etc/instance.sample.yaml, which has everything."""
     return instance_file.load(SAMPLE.read_bytes(), str(SAMPLE))
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_logged(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """Look for the secrets of a test's requests in all that it logs."""
+    path = tmp_path_factory.getbasetemp() / "log"
+    path.unlink(missing_ok=True)
+    sample: ConfigDriveRequest = request.getfixturevalue("sample")
+    with recorded(path), secrets_used() as used:
+        # The one that is made once for all.
+        dataclasses.replace(sample)
+        yield
+    if request.node.path.name != "test_logged.py":
+        assert leaks(path.read_bytes(), used) == []
 
 
 @pytest.fixture

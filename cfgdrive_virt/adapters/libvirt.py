@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import libvirt
 
+from cfgdrive_virt.adapters.medium import LibvirtMedium
 from cfgdrive_virt.device.domain import MARK, Domain, small_domain
 from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Plan
 from cfgdrive_virt.exception import ConfigDriveError, DomainError
@@ -151,6 +152,50 @@ class LibvirtService:
                     _remove(domain)
             return Destroyed(domain is not None, self._driver.destroy(uuid))
 
+    def refresh(
+        self, request: ConfigDriveRequest, *, force: bool = False
+    ) -> Drive | None:
+        """Bring an instance's drive up to date, of a running domain too.
+
+        :param force: eject a cdrom that the guest has mounted
+        :raises ConfigDriveError: if it couldn't be done; a guest that runs
+            has the drive that it had, or the error says otherwise
+        """
+        plan = self._driver.plan(request)
+        with self._driver.locked(request.uuid):
+            medium = self._medium(request.uuid, plan.disk_xml, force=force)
+            return self._driver.refresh(request, medium)
+
+    def forget_secrets(
+        self,
+        uuid: str,
+        names: Collection[str] | None = None,
+        *,
+        force: bool = False,
+    ) -> Drive:
+        """Take secrets off an instance's drive, of a running domain too.
+
+        :param names: by default what ``[cfgdrive_virt] one_shot_secrets``
+            says
+        :param force: as for :meth:`refresh`
+        :raises ConfigDriveError: as :meth:`refresh`
+        """
+        with self._driver.locked(uuid):
+            medium = self._medium(uuid, None, force=force)
+            return self._driver.forget_secrets(uuid, medium, names=names)
+
+    def _medium(
+        self, uuid: str, disk_xml: str | None, *, force: bool
+    ) -> LibvirtMedium | None:
+        location = self._driver.location(uuid)
+        domain = self._lookup(location.uuid)
+        if domain is None:
+            return None
+        with _explained(f"can't look at domain {domain.name()}"):
+            xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        _refuse_another_drive(xml, domain.name(), location)
+        return LibvirtMedium(domain, location, disk_xml, force=force)
+
     def _lookup(self, uuid: str) -> libvirt.virDomain | None:
         with _explained(f"can't look up {uuid}"):
             try:
@@ -221,10 +266,14 @@ def _refuse_foreign(domain: libvirt.virDomain, location: Location) -> None:
             f"domain {domain.name()} wasn't spawned by cfgdrive_virt; if it"
             " is to go, remove it with virsh"
         ) from error
-    for source in Domain(domain.XMLDesc()).disk_sources():
+    _refuse_another_drive(domain.XMLDesc(), domain.name(), location)
+
+
+def _refuse_another_drive(xml: str, name: str, location: Location) -> None:
+    for source in Domain(xml).disk_sources():
         if is_drive(source) and source != location.source:
             raise DomainError(
-                f"the drive of domain {domain.name()} is {source}, and the"
+                f"the drive of domain {name} is {source}, and the"
                 f" configuration says {location}; use the configuration that"
                 " it was spawned with"
             )

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -78,7 +79,7 @@ def print_plan(plan: Plan) -> None:
         _console().print(_syntax(plan.disk_xml.rstrip(), "xml"))
 
 
-def print_lines(lines: list[str]) -> None:
+def print_lines(lines: Sequence[str]) -> None:
     """Print lines, below what they explain."""
     for line in lines:
         _console().print(f"  {printable(line)}", markup=False)

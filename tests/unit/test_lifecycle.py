@@ -556,7 +556,7 @@ class TestSecrets:
         driver = make(ONE_SHOT)
         driver.spawn(wanted())
         harm(drive)
-        with pytest.raises(StoreError, match="missing|damaged"):
+        with pytest.raises(StoreError, match=r"missing|damaged"):
             driver.forget_secrets(UUID)
 
 

@@ -28,3 +28,8 @@ connect = click.option(
     envvar="LIBVIRT_DEFAULT_URI",
     help="The libvirt to use, such as qemu:///system.",
 )
+force = click.option(
+    "--force",
+    is_flag=True,
+    help="Eject a cdrom that the guest has mounted.",
+)

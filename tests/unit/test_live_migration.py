@@ -1,0 +1,368 @@
+"""A drive that follows its guest: what each host checks, has and leaves."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from cfgdrive_virt import ConfigDriveDriver, MigratingDrive
+from cfgdrive_virt.exception import (
+    ConfigDriveError,
+    MigrationRefused,
+    StoreError,
+)
+
+from .samples import UUID, wanted
+
+Make = Callable[..., ConfigDriveDriver]
+
+FORMATS = pytest.mark.parametrize("form", ["iso9660", "vfat"])
+
+
+class Hosts:
+    """Two hosts whose instances_path has the same name.
+
+    It is a link to the directory of the host that is at work.
+    """
+
+    def __init__(self, path: Path, driver: ConfigDriveDriver) -> None:
+        self.path = path
+        self.driver = driver
+        self.homes = {name: path.with_name(name) for name in "ab"}
+        for home in self.homes.values():
+            home.mkdir()
+        path.rmdir()
+
+    @contextmanager
+    def at(self, name: str) -> Iterator[ConfigDriveDriver]:
+        self.path.symlink_to(self.homes[name])
+        try:
+            yield self.driver
+        finally:
+            self.path.unlink()
+
+    def drive(self, name: str) -> Path:
+        return self.homes[name] / UUID / "disk.config"
+
+    def domain(self) -> str:
+        """Return the guest's XML."""
+        with self.at("a") as driver:
+            disk = driver.plan(wanted()).disk_xml
+        return f"<domain><devices>{disk}</devices></domain>"
+
+    def check(self, *, block_migration: bool = True) -> MigratingDrive | None:
+        with self.at("b") as driver:
+            check = driver.check_can_live_migrate_destination(UUID)
+        try:
+            domain = self.domain()
+            with self.at("a") as driver:
+                return driver.check_can_live_migrate_source(
+                    check, domain, block_migration=block_migration
+                )
+        finally:
+            with self.at("b") as driver:
+                driver.cleanup_live_migration_destination_check(check)
+
+    def checked(self) -> MigratingDrive:
+        found = self.check()
+        assert found is not None
+        return found
+
+    def left(self, name: str) -> list[str]:
+        """Return what there is but locks."""
+        home = self.homes[name]
+        return sorted(
+            str(path.relative_to(home))
+            for path in home.rglob("*")
+            if path.is_file() and path.parent.name != "locks"
+        )
+
+
+DRIVE = f"{UUID}/disk.config"
+
+
+@pytest.fixture
+def make(
+    conf: Callable[..., cfg.ConfigOpts], instances: Path
+) -> Callable[..., Hosts]:
+    def make(form: str = "iso9660", text: str = "") -> Hosts:
+        opts = conf(f"[DEFAULT]\nconfig_drive_format = {form}\n{text}")
+        hosts = Hosts(
+            instances, ConfigDriveDriver(opts, architecture="x86_64")
+        )
+        with hosts.at("a") as driver:
+            driver.spawn(wanted())
+        return hosts
+
+    return make
+
+
+@FORMATS
+def test_a_drive_follows_its_guest(
+    make: Callable[..., Hosts], form: str
+) -> None:
+    hosts = make(form)
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    assert drive.shared is False
+    assert drive.readonly is (form == "iso9660")
+    # Each may be called twice.
+    for _ in range(2):
+        with hosts.at("b") as driver:
+            driver.pre_live_migration(drive, lambda: data)
+    assert hosts.drive("b").stat().st_mode & 0o777 == 0o600
+    for _ in range(2):
+        with hosts.at("a") as driver:
+            driver.post_live_migration(drive)
+        with hosts.at("b") as driver:
+            driver.post_live_migration_at_destination(drive)
+    assert hosts.drive("b").read_bytes() == data
+    assert (hosts.left("a"), hosts.left("b")) == ([], [DRIVE])
+    assert not hosts.drive("a").parent.exists()
+
+
+@FORMATS
+@pytest.mark.parametrize("there", ["nothing", "zeros", "another"])
+def test_whatever_is_at_the_destination_its_guest_gets_the_source_s(
+    make: Callable[..., Hosts], form: str, there: str
+) -> None:
+    hosts = make(form)
+    data = hosts.drive("a").read_bytes()
+    if there != "nothing":
+        hosts.drive("b").parent.mkdir()
+        zeros = bytes(len(data))
+        other = zeros if there == "zeros" else b"another" + data[7:]
+        hosts.drive("b").write_bytes(other)
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        with pytest.raises(StoreError, match="without its drive"):
+            driver.post_live_migration_at_destination(drive)
+        driver.pre_live_migration(drive, lambda: data)
+        driver.post_live_migration_at_destination(drive)
+    assert hosts.drive("b").read_bytes() == data
+
+
+def test_what_is_the_same_already_is_not_fetched(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    hosts.drive("b").parent.mkdir()
+    hosts.drive("b").write_bytes(hosts.drive("a").read_bytes())
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: pytest.fail("fetched"))
+
+
+@pytest.mark.parametrize("came", ["nothing", "less", "more", "other", "error"])
+def test_what_comes_otherwise_is_not_taken(
+    make: Callable[..., Hosts], came: str
+) -> None:
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    bytes_that_came = {
+        "nothing": b"",
+        "less": data[:-1],
+        "more": data + b"\0",
+        "other": data[:-1] + b"x",
+    }
+
+    def fetch() -> bytes:
+        if came == "error":
+            raise ConnectionResetError("reset by peer")
+        return bytes_that_came[came]
+
+    kind = ConnectionResetError if came == "error" else MigrationRefused
+    with hosts.at("b") as driver:
+        with pytest.raises(kind):
+            driver.pre_live_migration(drive, fetch)
+        assert hosts.left("b") == []
+        driver.rollback_live_migration_at_destination(drive)
+    assert hosts.left("a") == [DRIVE]
+    assert hosts.drive("a").read_bytes() == data
+
+
+def test_a_migration_that_fails_leaves_the_source_alone(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        for _ in range(2):
+            driver.rollback_live_migration_at_destination(drive)
+    assert (hosts.left("a"), hosts.left("b")) == ([DRIVE], [])
+    assert not hosts.drive("b").parent.exists()
+
+
+@FORMATS
+def test_of_what_both_hosts_see_nothing_is_carried_or_removed(
+    make: Callable[..., Hosts], form: str
+) -> None:
+    hosts = make(form)
+    hosts.homes["b"] = hosts.homes["a"]
+    drive = hosts.check(block_migration=False)
+    assert drive is not None
+    assert drive.shared is True
+    with hosts.at("a") as driver:
+        driver.pre_live_migration(drive, lambda: pytest.fail("fetched"))
+        driver.post_live_migration_at_destination(drive)
+        driver.post_live_migration(drive)
+        driver.rollback_live_migration_at_destination(drive)
+    assert hosts.left("a") == [DRIVE]
+
+
+def test_shared_is_what_is_seen_not_what_is_told(
+    make: Callable[..., Hosts],
+) -> None:
+    told = "[cfgdrive_virt]\ninstances_path_shared = yes\n"
+    assert make("iso9660", told).checked().shared is False
+
+
+def test_what_should_be_seen_and_is_not_is_told(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    drive = MigratingDrive(UUID, str(hosts.path), shared=True, readonly=True)
+    with (
+        hosts.at("b") as driver,
+        pytest.raises(MigrationRefused, match="see that its storage is"),
+    ):
+        driver.pre_live_migration(drive, lambda: b"")
+
+
+def test_a_guest_without_a_drive_needs_nothing(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    with hosts.at("a") as driver:
+        check = driver.check_can_live_migrate_destination(UUID)
+        found = driver.check_can_live_migrate_source(
+            check, "<domain/>", block_migration=True
+        )
+    assert found is None
+
+
+def test_a_check_leaves_nothing(make: Callable[..., Hosts]) -> None:
+    hosts = make()
+    hosts.check()
+    assert (hosts.left("a"), hosts.left("b")) == ([DRIVE], [])
+    # And what a host that was killed left is the next check's.
+    with hosts.at("b") as driver:
+        driver.check_can_live_migrate_destination(UUID)
+    hosts.check()
+    assert hosts.left("b") == []
+
+
+def test_a_token_of_another_time_is_no_sign(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    with hosts.at("a") as driver:
+        driver.check_can_live_migrate_destination(UUID)
+    assert hosts.checked().shared is False
+
+
+class TestRefused:
+    """What would lose the drive, with nothing changed on either side."""
+
+    def refused(self, hosts: Hosts, words: str, **options: Any) -> None:
+        before = [hosts.left("a"), hosts.left("b")]
+        with pytest.raises(MigrationRefused, match=words) as caught:
+            hosts.check(**options)
+        assert "; " in str(caught.value) or ": " in str(caught.value)
+        assert [hosts.left("a"), hosts.left("b")] == before
+
+    @FORMATS
+    def test_a_missing_drive(
+        self, make: Callable[..., Hosts], form: str
+    ) -> None:
+        hosts = make(form)
+        hosts.drive("a").unlink()
+        self.refused(hosts, "is missing; a hard reboot makes it anew")
+
+    @FORMATS
+    def test_a_drive_of_zeros(
+        self, make: Callable[..., Hosts], form: str
+    ) -> None:
+        hosts = make(form)
+        drive = hosts.drive("a")
+        drive.write_bytes(bytes(drive.stat().st_size))
+        self.refused(hosts, "is damaged: neither an ISO9660 nor")
+
+    def test_a_writable_drive_without_block_migration(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        self.refused(
+            make("vfat"), "in a block migration only", block_migration=False
+        )
+
+    def test_a_block_migration_over_itself(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make("vfat")
+        hosts.homes["b"] = hosts.homes["a"]
+        self.refused(hosts, "over itself")
+
+    def test_a_drive_in_another_place(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        with hosts.at("a") as driver:
+            check = driver.check_can_live_migrate_destination(UUID)
+            elsewhere = type(check)(
+                UUID, f"rbd:vms/{UUID}_disk.config", "", ""
+            )
+            with pytest.raises(MigrationRefused, match="the same on both"):
+                driver.check_can_live_migrate_source(
+                    elsewhere, self.domain_of(hosts), block_migration=True
+                )
+
+    def domain_of(self, hosts: Hosts) -> str:
+        disk = hosts.driver.plan(wanted()).disk_xml
+        return f"<domain><devices>{disk}</devices></domain>"
+
+    def test_a_drive_that_another_configuration_made(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        with hosts.at("a") as driver:
+            check = driver.check_can_live_migrate_destination(UUID)
+            xml = self.domain_of(hosts).replace(str(hosts.path), "/elsewhere")
+            with pytest.raises(MigrationRefused, match="was spawned with"):
+                driver.check_can_live_migrate_source(
+                    check, xml, block_migration=True
+                )
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "post_live_migration",
+        "rollback_live_migration_at_destination",
+    ],
+)
+def test_a_drive_that_a_guest_has_is_left(
+    make: Callable[..., Hosts], hook: str
+) -> None:
+    hosts = make("vfat")
+    drive = hosts.checked()
+    with hosts.drive("a").open("r+b") as file:
+        # As QEMU does.
+        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 100, 1, 0)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+        with (
+            hosts.at("a") as driver,
+            pytest.raises(ConfigDriveError, match="in use"),
+        ):
+            getattr(driver, hook)(drive)
+    assert hosts.drive("a").exists()
