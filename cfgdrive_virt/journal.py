@@ -38,18 +38,16 @@ def operation(name: str, uuid: str) -> Iterator[Entry]:
     try:
         yield entry
     except ConfigDriveError as error:
+        # Whoever catches it decides how bad that is.
         entry.outcome, entry.reason = "failed", str(error)
-        _write(logging.WARNING, name, uuid, entry, started)
+        _write(name, uuid, entry, started)
         raise
-    _write(logging.INFO, name, uuid, entry, started)
+    _write(name, uuid, entry, started)
 
 
-def _write(
-    level: int, name: str, uuid: str, entry: Entry, started: float
-) -> None:
+def _write(name: str, uuid: str, entry: Entry, started: float) -> None:
     duration = time.monotonic() - started
-    LOG.log(
-        level,
+    LOG.info(
         "Config drive of instance %s: %s: %s in %.3f s%s",
         uuid,
         name,
