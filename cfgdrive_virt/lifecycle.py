@@ -21,7 +21,7 @@ from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import left_out_of
 from cfgdrive_virt.store.file import FileStore
 from cfgdrive_virt.store.lock import locked
-from cfgdrive_virt.upkeep import MOST_BYTES, Drive, Medium, Upkeep
+from cfgdrive_virt.upkeep import Drive, Medium, Upkeep
 
 
 class Lifecycle(Upkeep):
@@ -276,7 +276,7 @@ class Lifecycle(Upkeep):
                 image = self._renewed(
                     settings, request, found, image_format, same_guest=True
                 )
-                self._exchange(store, request.uuid, image, medium)
+                self._exchange(settings, store, request.uuid, image, medium)
             entry.outcome = f"rewrote {location}"
         return Drive(location, built=True)
 
@@ -319,7 +319,7 @@ class Lifecycle(Upkeep):
                     contents.format,
                     known | wanted,
                 )
-                self._exchange(store, uuid, image, medium)
+                self._exchange(settings, store, uuid, image, medium)
             entry.outcome = f"rewrote {location}"
             entry.reason = f"without {', '.join(sorted(wanted))}"
         return Drive(location, built=True)
@@ -350,7 +350,7 @@ def _carry(settings: Settings, uuid: str) -> None:
     """Copy what this host keeps for a revert, where it has nothing else."""
     kept, store = storage.resize_store_of(settings), storage.store_of(settings)
     if kept is not None and not store.exists(uuid):
-        data = kept.read(kept.location(uuid), MOST_BYTES)
+        data = kept.read(kept.location(uuid), storage.most_bytes(settings))
         if data is not None:
             store.write(uuid, data)
 

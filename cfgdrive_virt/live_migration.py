@@ -38,10 +38,11 @@ from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 from cfgdrive_virt.model.status import FRESH
 from cfgdrive_virt.planner import canonical
 from cfgdrive_virt.settings import Settings
+from cfgdrive_virt.status import examine
 from cfgdrive_virt.store.lock import locked
 from cfgdrive_virt.store.os_error import explained
 from cfgdrive_virt.store.whole_file import write_file
-from cfgdrive_virt.upkeep import MOST_BYTES, Upkeep
+from cfgdrive_virt.upkeep import Upkeep
 
 _TOKEN_SIZE = 16
 
@@ -140,14 +141,15 @@ class LiveMigration(Upkeep):
                     f"{location} is writable and on storage of this host:"
                     " libvirt moves it in a block migration only; ask for one"
                 )
-            found = self._look(settings, store, uuid)
-            if found.state != FRESH:
+            data = store.read(location, storage.most_bytes(settings))
+            found = examine(location, data, settings)
+            # What is writable is the guest's: what it made of it goes with it.
+            if data is None or (disk.is_readonly and found.state != FRESH):
                 raise MigrationRefused(
                     f"{location} is {found}; a hard reboot makes it anew, and"
                     " so does cfgdrive-virt refresh"
                 )
-            data = store.read(location, MOST_BYTES) or b""
-            entry.reason = "the destination fetches it"
+            entry.reason = f"the destination fetches it; it is {found}"
         return MigratingDrive(
             uuid,
             str(location),
@@ -180,7 +182,7 @@ class LiveMigration(Upkeep):
                     )
                 entry.outcome = "both hosts see it"
                 return
-            data = store.read(location, MOST_BYTES)
+            data = store.read(location, storage.most_bytes(settings))
             if data is not None and _is_same(data, drive):
                 entry.outcome = f"left alone {location}"
                 return
@@ -218,19 +220,14 @@ class LiveMigration(Upkeep):
             "post_live_migration_at_destination", uuid
         ) as entry:
             store = storage.store_of(settings)
-            found = self._look(settings, store, uuid)
-            location = found.location
-            if found.state == FRESH and drive.readonly and not drive.shared:
-                data = store.read(location, MOST_BYTES) or b""
-                same = _is_same(data, drive)
-            else:
-                # What is writable the guest may have changed on its way.
-                same = found.state == FRESH
-            if not same:
+            location = store.location(uuid)
+            data = store.read(location, storage.most_bytes(settings))
+            if not _has_arrived(data, drive):
+                found = examine(location, data, settings)
+                what = "another one" if found.state == FRESH else found
                 raise StoreError(
                     f"the guest has come without its drive: {location} is"
-                    f" {found if found.state != FRESH else 'another one'};"
-                    " refresh it (cfgdrive-virt refresh)"
+                    f" {what}; refresh it (cfgdrive-virt refresh)"
                 )
             entry.outcome = f"verified {location}"
 
@@ -278,6 +275,17 @@ def _is_shared(settings: Settings, check: DestinationCheck) -> bool:
         return path.read_text("ascii") == check.token
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def _has_arrived(data: bytes | None, drive: MigratingDrive) -> bool:
+    """Tell whether the guest has its drive at the destination."""
+    if data is None:
+        return False
+    if drive.shared or _is_same(data, drive):
+        return True
+    # What is writable the guest may have changed on its way, but not to this.
+    zeros = data.count(0) == len(data)
+    return not drive.readonly and len(data) == drive.size and not zeros
 
 
 def _is_same(data: bytes, drive: MigratingDrive) -> bool:

@@ -43,12 +43,8 @@ def examine(
         found = dataclasses.replace(found, tree=found.tree.own)
     except ImageError as error:
         return Status(location, DAMAGED, (str(error),))
-    whole = verify(found, settings)
-    if whole.problems:
-        return Status(location, DAMAGED, tuple(map(str, whole.problems)))
-    if not found.is_as_built:
-        details = ("its content is not what was once written",)
-        return Status(location, DAMAGED, details)
+    if problems := verify(found, settings).problems:
+        return Status(location, DAMAGED, tuple(map(str, problems)))
     if request is None:
         return Status(location, FRESH, contents=found)
     expected = secrets.request_without(request, left_out_of(found))

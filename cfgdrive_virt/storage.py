@@ -49,6 +49,15 @@ class Store(Protocol):
         """Remove what :meth:`drives` told of, unless it is in use."""
 
 
+#: Of drives that others made, whatever ours may have.
+_MOST_BYTES = 256 * 1024 * 1024
+
+
+def most_bytes(settings: Settings) -> int:
+    """Return how many bytes of a drive are looked at."""
+    return max(_MOST_BYTES, settings.max_drive_size)
+
+
 def in_rbd(settings: Settings) -> bool:
     """Tell whether drives are kept in Ceph."""
     return settings.images_type == "rbd"

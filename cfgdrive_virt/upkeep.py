@@ -31,10 +31,6 @@ from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)
 
-#: Bytes of a drive that is looked at, whatever max_drive_size is now: nova's
-#: VFAT drives have 64 MiB.
-MOST_BYTES = 128 * 1024 * 1024
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Drive:
@@ -156,7 +152,7 @@ class Upkeep(Planner):
         request: ConfigDriveRequest | None = None,
     ) -> Status:
         location = store.location(uuid)
-        data = store.read(location, MOST_BYTES)
+        data = store.read(location, storage.most_bytes(settings))
         return examine(location, data, settings, request)
 
     def _whole(
@@ -195,6 +191,7 @@ class Upkeep(Planner):
 
     def _exchange(
         self,
+        settings: Settings,
         store: storage.Store,
         uuid: str,
         image: DriveImage,
@@ -204,7 +201,7 @@ class Upkeep(Planner):
         if medium is None:
             store.write(uuid, image.data)
             return
-        old = store.read(store.location(uuid), MOST_BYTES)
+        old = store.read(store.location(uuid), storage.most_bytes(settings))
         medium.take()
         written = False
         try:

@@ -40,6 +40,8 @@ def verify(
     if found.label != LABEL:
         rule = f"must be {LABEL!r}"
         problems.insert(0, Problem("label", show(found.label), rule))
+    if not found.is_as_built:
+        problems.append(Problem("files", "", "must be those it was built of"))
     if request is None:
         return Verification(tuple(problems))
     seed = request.random_seed or check.random_seed(found.tree) or b""

@@ -29,7 +29,6 @@ _CHUNK = 1024 * 1024
 _VOLUME = "rbd:"
 
 #: Largest drive that is read, unless max_drive_size is larger.
-_MOST_DRIVE_BYTES = 256 * 1024 * 1024
 _MOST_UUID_BYTES = 64 * 1024 * 1024
 
 
@@ -118,7 +117,7 @@ def read_drive(name: str, settings: Settings) -> bytes:
 
     :raises StoreError: if it can't be read
     """
-    most = max(_MOST_DRIVE_BYTES, settings.max_drive_size)
+    most = storage.most_bytes(settings)
     if not is_volume(name):
         return read_file(name, most)
     pool, _, volume = name.removeprefix(_VOLUME).partition("/")

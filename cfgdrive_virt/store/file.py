@@ -122,9 +122,12 @@ class FileStore:
         :raises StoreError: if it can't be moved; it is in one place, then
         """
         source, target = other.location(uuid).path, self.location(uuid).path
-        if not other.exists(uuid):
-            return False
+        there = other.exists(uuid)
         self.exists(uuid)
+        if not there:
+            # Somebody may have been killed who had just moved it.
+            other.delete(uuid)
+            return False
         with explained(f"can't move {source} to {target}"):
             if not target.parent.exists():
                 self._make(target.parent)
