@@ -66,4 +66,5 @@ say 'Nova as an oracle'
 "$cache/nova/bin/python" contrib/bench -n 21 --ceph --no-goals
 
 say 'Unit tests, readers, Ceph, guests'
-pytest -q --cov --cov-report=term tests/unit tests/readers tests/ceph tests/guest
+pytest -q --cov --cov-report=term tests/unit tests/readers tests/ceph \
+    tests/lifecycle tests/guest

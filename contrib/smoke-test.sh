@@ -83,6 +83,9 @@ if [[ $drive != rbd:* ]]; then
 fi
 check 'the drive is whole, and says what it should' \
     cfgdrive verify "$drive" --instance <(echo "$instance")
+check 'the drive is fresh' cfgdrive status - <<<"$instance"
+check 'an instance that has changed finds it stale' \
+    fails cfgdrive status - <<<"${instance/smoke test/another}"
 check 'the drive is listed' found
 cfgdrive destroy "$uuid" --connect "$connect" >/dev/null
 trap - EXIT

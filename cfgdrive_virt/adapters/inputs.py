@@ -28,7 +28,6 @@ from cfgdrive_virt.settings import Settings
 _CHUNK = 1024 * 1024
 _VOLUME = "rbd:"
 
-#: Largest drive that is read, unless max_drive_size is larger.
 _MOST_UUID_BYTES = 64 * 1024 * 1024
 
 
