@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.processes import Child
+from ..unit.processes import Child
 
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.store.rbd import RbdStore

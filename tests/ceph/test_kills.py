@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from unit.processes import Child
+from ..unit.processes import Child
 
 from cfgdrive_virt.exception import DriveInUse, StoreError
 from cfgdrive_virt.store.rbd import RbdStore

@@ -95,7 +95,7 @@ def test_the_smoke_test_passes_and_leaves_nothing(
         nova_conf,
     )
 
-    assert said.count("\nok ") == 8
+    assert said.count("\nok ") == 10
     assert "FAILED" not in said
     assert connection.listAllDomains() == before
     assert not list(nova_conf.parent.glob("instances/*/disk.config"))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import libvirt
 import pytest
-from ceph.cluster import Cluster, cluster
+from ..ceph.cluster import Cluster, cluster
 from oslo_config import cfg
 
 from cfgdrive_virt import (
@@ -180,7 +180,7 @@ def test_the_smoke_test_passes_with_volumes(
         *("--config-file", nova_conf),
     )
 
-    assert said.count("\nok ") == 7
+    assert said.count("\nok ") == 9
     assert "FAILED" not in said
     assert connection.listAllDomains() == []
     assert ceph.volumes() == []
