@@ -16,7 +16,7 @@ from cfgdrive_virt.metadata import secrets
 from cfgdrive_virt.model.decision import Guest
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.status import FRESH, Status
-from cfgdrive_virt.planner import canonical
+from cfgdrive_virt.planner import canonical, required
 from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import left_out_of
 from cfgdrive_virt.store.file import FileStore
@@ -254,7 +254,7 @@ class Lifecycle(Upkeep):
         """
         with journal.operation("refresh", request.uuid) as entry:
             settings = self.settings
-            requirement = self.required_by(request)
+            requirement = required(settings, request)
             if not requirement:
                 entry.outcome, entry.reason = "no drive", requirement.reason
                 return None

@@ -85,11 +85,7 @@ class Planner:
 
     def guest(self, request: ConfigDriveRequest) -> Guest:
         """Return what image properties and options tell of the machine."""
-        return policy.guest(
-            request,
-            host_architecture=self._architecture,
-            machine_types=self.settings.machine_types,
-        )
+        return self._guest(self.settings, request)
 
     def required_by(self, request: ConfigDriveRequest) -> Requirement:
         """Tell whether an instance gets a config drive, and why.
@@ -99,9 +95,7 @@ class Planner:
         hasn't been launched before.  A service stores the answer, as
         config_drive of its later requests: force_config_drive may change.
         """
-        return policy.required(
-            request, force_config_drive=self.settings.force_config_drive
-        )
+        return required(self.settings, request)
 
     def plan(
         self,
@@ -122,7 +116,7 @@ class Planner:
             can't be asked
         """
         settings = self.settings
-        requirement = self.required_by(request)
+        requirement = required(settings, request)
         if not requirement:
             return Plan(requirement)
         decision = self._decide(settings, request, guest)
@@ -208,6 +202,13 @@ class Planner:
             without=without,
         )
 
+    def _guest(self, settings: Settings, request: ConfigDriveRequest) -> Guest:
+        return policy.guest(
+            request,
+            host_architecture=self._architecture,
+            machine_types=settings.machine_types,
+        )
+
     def _decide(
         self,
         settings: Settings,
@@ -215,7 +216,7 @@ class Planner:
         guest: Guest | None = None,
     ) -> Decision:
         return policy.decide(
-            guest or self.guest(request),
+            guest or self._guest(settings, request),
             image_properties=request.image_properties,
             images_type=settings.images_type,
             config_drive_format=settings.config_drive_format,
@@ -223,6 +224,13 @@ class Planner:
             migration=storage.must_survive(settings),
             disk_prefix=settings.disk_prefix,
         )
+
+
+def required(settings: Settings, request: ConfigDriveRequest) -> Requirement:
+    """Tell whether an instance gets a config drive, and why."""
+    return policy.required(
+        request, force_config_drive=settings.force_config_drive
+    )
 
 
 def canonical(uuid: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from cfgdrive_virt import image
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.metadata import check, secrets
-from cfgdrive_virt.model.drive import Contents, Location
+from cfgdrive_virt.model.drive import LABEL, Contents, Location
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.status import (
     DAMAGED,
@@ -18,7 +18,7 @@ from cfgdrive_virt.model.status import (
     Status,
 )
 from cfgdrive_virt.settings import Settings
-from cfgdrive_virt.verification import verify
+from cfgdrive_virt.verification import differences, verify
 
 
 def examine(
@@ -43,12 +43,18 @@ def examine(
         found = dataclasses.replace(found, tree=found.tree.own)
     except ImageError as error:
         return Status(location, DAMAGED, (str(error),))
-    if problems := verify(found, settings).problems:
+    # What was once written, by us, needs no closer look.
+    known = (
+        found.imprint is not None
+        and found.is_as_built
+        and found.label == LABEL
+    )
+    if not known and (problems := verify(found, settings).problems):
         return Status(location, DAMAGED, tuple(map(str, problems)))
     if request is None:
         return Status(location, FRESH, contents=found)
     expected = secrets.request_without(request, left_out_of(found))
-    changed = verify(found, settings, expected).differences
+    changed = differences(found, settings, expected)
     keys = tuple(dict.fromkeys(_keys(changed)))
     return Status(location, STALE if keys else FRESH, keys, found)
 
@@ -58,12 +64,12 @@ def left_out_of(found: Contents) -> tuple[str, ...]:
     return found.imprint.without if found.imprint else ()
 
 
-def _keys(differences: Iterable[check.Difference]) -> Iterator[str]:
+def _keys(changed: Iterable[check.Difference]) -> Iterator[str]:
     """Yield what differs, once for all of its versions.
 
     Such as ``meta.role`` of openstack's meta_data.json, or ``user_data``.
     """
-    for difference in differences:
+    for difference in changed:
         top, _, path = difference.path.partition("/")
         version, _, name = path.partition("/")
         if version == "content":

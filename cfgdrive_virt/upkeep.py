@@ -24,7 +24,7 @@ from cfgdrive_virt.model.decision import Guest
 from cfgdrive_virt.model.drive import Contents, DriveImage, Location
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, Status
-from cfgdrive_virt.planner import Planner, canonical
+from cfgdrive_virt.planner import Planner, canonical, required
 from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import examine, left_out_of
 from cfgdrive_virt.store.lock import locked
@@ -82,7 +82,7 @@ class Upkeep(Planner):
         request, uuid = instance, instance.uuid
         with journal.operation(operation, uuid) as entry:
             settings = self.settings
-            requirement = self.required_by(request)
+            requirement = required(settings, request)
             if not requirement:
                 entry.outcome, entry.reason = "no drive", requirement.reason
                 return None

@@ -145,6 +145,17 @@ class TestStatus:
         drive.write_bytes(marked.data)
         assert driver.status(wanted()).state == FRESH
 
+    def test_a_drive_that_nobody_finds_is_damaged(
+        self, make: Make, drive: Path
+    ) -> None:
+        driver = make("[DEFAULT]\nconfig_drive_format = vfat\n")
+        driver.spawn(wanted())
+        data = drive.read_bytes()
+        drive.write_bytes(data.replace(b"config-2   ", b"my disk    "))
+        found = driver.status(wanted())
+        assert found.state == DAMAGED
+        assert "label: must be 'config-2'" in str(found)
+
     def test_of_many_changes_some_are_told(self, driver: Any) -> None:
         driver.spawn(wanted(metadata={"x": ""}))
         many = {f"key{number}": "" for number in range(20)}
