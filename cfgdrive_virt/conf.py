@@ -10,6 +10,7 @@ from __future__ import annotations
 from oslo_config import cfg, types
 
 from cfgdrive_virt.model.drive import ISO9660, VFAT
+from cfgdrive_virt.model.request import ONE_SHOT
 
 _DEFAULT_OPTS = [
     cfg.StrOpt(
@@ -198,7 +199,7 @@ _OWN_OPTS: list[cfg.Opt] = [
     ),
     cfg.ListOpt(
         "one_shot_secrets",
-        item_type=types.String(choices=["admin_pass", "user_data"]),
+        item_type=types.String(choices=list(ONE_SHOT)),
         default=[],
         help="Secrets that an instance's drive holds until it is up, and then"
         " no more: admin_pass, user_data, or both.  The compute service tells"

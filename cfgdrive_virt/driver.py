@@ -7,15 +7,18 @@ Its methods have the names of nova's ComputeDriver where that has one.
 
 from __future__ import annotations
 
+import copy
+
 from cfgdrive_virt.lifecycle import Lifecycle
 from cfgdrive_virt.live_migration import LiveMigration
-from cfgdrive_virt.planner import Plan
+from cfgdrive_virt.planner import Peek, Plan
+from cfgdrive_virt.renewal import Renewal
 from cfgdrive_virt.upkeep import Drive, Medium
 
 __all__ = ["ConfigDriveDriver", "Drive", "Medium", "Plan"]
 
 
-class ConfigDriveDriver(Lifecycle, LiveMigration):
+class ConfigDriveDriver(Lifecycle, Renewal, LiveMigration):
     """Build, place, renew, move and remove config drives.
 
     Safe to share between threads and processes.
@@ -26,4 +29,13 @@ class ConfigDriveDriver(Lifecycle, LiveMigration):
     :param sleep: waits for so many seconds
     :param urandom: gives so many random bytes
     :param architecture: the host's, for images that name none
+    :param peek: reads a drive that this process may not, so many bytes of it
+        at most; None if it isn't there.  libvirt gives a disk's file to QEMU's
+        user, and a read-only one never back
     """
+
+    def reading_by(self, peek: Peek) -> ConfigDriveDriver:
+        """Return the same driver with another way to read drives."""
+        other = copy.copy(self)
+        other._peek = peek
+        return other

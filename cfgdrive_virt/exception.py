@@ -77,6 +77,14 @@ class StoreError(ConfigDriveError):
     """A drive can't be written, read or removed where it belongs."""
 
 
+class DriveUnreadable(StoreError):
+    """A drive can't be read by this process; libvirt may have taken it."""
+
+
+class NoWholeDrive(StoreError):
+    """There is no drive that could be taken as it is."""
+
+
 class DriveInUse(StoreError):
     """A drive can't be removed yet: somebody has it open."""
 

@@ -42,6 +42,12 @@ def operation(name: str, uuid: str) -> Iterator[Entry]:
         entry.outcome, entry.reason = "failed", str(error)
         _write(name, uuid, entry, started)
         raise
+    except BaseException as error:
+        # What others raise may hold anything.
+        entry.outcome = f"ended by {type(error).__name__}"
+        entry.reason = ""
+        _write(name, uuid, entry, started)
+        raise
     _write(name, uuid, entry, started)
 
 

@@ -8,20 +8,18 @@ looks and writes (see :mod:`cfgdrive_virt.store.lock`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
 
 from cfgdrive_virt import journal, storage
-from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.metadata import secrets
+from cfgdrive_virt.exception import NoWholeDrive, StoreError
 from cfgdrive_virt.model.decision import Guest
 from cfgdrive_virt.model.request import ConfigDriveRequest
-from cfgdrive_virt.model.status import FRESH, Status
-from cfgdrive_virt.planner import canonical, required
+from cfgdrive_virt.model.status import DAMAGED
+from cfgdrive_virt.planner import canonical
 from cfgdrive_virt.settings import Settings
-from cfgdrive_virt.status import left_out_of
+from cfgdrive_virt.status import examine
 from cfgdrive_virt.store.file import FileStore
 from cfgdrive_virt.store.lock import locked
-from cfgdrive_virt.upkeep import Drive, Medium, Upkeep
+from cfgdrive_virt.upkeep import Drive, Upkeep
 
 
 class Lifecycle(Upkeep):
@@ -48,7 +46,7 @@ class Lifecycle(Upkeep):
             then that wasn't there before
         """
         return self._make_ready(
-            "spawn", request, guest, domain_xml, same_guest=request.launched
+            "spawn", request, guest, domain_xml, same_guest=False
         )
 
     def rebuild(
@@ -87,7 +85,8 @@ class Lifecycle(Upkeep):
         :param instance: its request, with which a drive that is missing,
             damaged, stale or of another format than the policy's is made
             anew; or its UUID, with which it can only be looked at
-        :raises StoreError: if there is no whole drive, and no request
+        :raises NoWholeDrive: if it is damaged or missing, and there is no
+            request
         """
         return self._make_ready("reboot", instance, guest, domain_xml)
 
@@ -147,7 +146,8 @@ class Lifecycle(Upkeep):
                 if kept is None:
                     entry.outcome = "both hosts have it"
                     return store.exists(uuid)
-                if kept.exists(uuid) and store.exists(uuid):
+                both = kept.exists(uuid) and store.exists(uuid)
+                if both and self._differ(settings, kept, store, uuid):
                     raise StoreError(
                         f"{store.location(uuid)} and {kept.location(uuid)} are"
                         " both there: confirm or revert the last resize first"
@@ -174,7 +174,11 @@ class Lifecycle(Upkeep):
         :raises ConfigDriveError: as :meth:`reboot`
         """
         return self._make_ready(
-            "finish_migration", instance, guest, domain_xml, first=_carry
+            "finish_migration",
+            instance,
+            guest,
+            domain_xml,
+            first=self._carry,
         )
 
     def confirm_migration(self, uuid: str) -> bool:
@@ -205,7 +209,7 @@ class Lifecycle(Upkeep):
             instance,
             guest,
             domain_xml,
-            first=_put_back,
+            first=self._restore,
         )
 
     def destroy(self, uuid: str, *, destroy_disks: bool = True) -> bool:
@@ -224,105 +228,12 @@ class Lifecycle(Upkeep):
         """Remove what an instance that is no more here may have left."""
         return self._destroy("cleanup", uuid, destroy_disks=destroy_disks)
 
-    def status(self, request: ConfigDriveRequest) -> Status:
-        """Tell how it stands with an instance's drive.
-
-        :raises StoreError: if it can't be looked at
-        """
-        settings = self.settings
-        store = storage.store_of(settings)
-        return self._look(settings, store, request.uuid, request)
-
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive, whole or not.
 
         :raises StoreError: if what is in its place is none
         """
         return storage.store_of(self.settings).exists(canonical(uuid))
-
-    def refresh(
-        self, request: ConfigDriveRequest, medium: Medium | None = None
-    ) -> Drive | None:
-        """Bring an instance's drive up to date, of a running guest too.
-
-        Its format stays; so does its random_seed, where the request has
-        none.  A guest that runs gets the new one by ``medium``; if that
-        fails, the old one is put back.
-
-        :param medium: None if no guest has the drive
-        :raises ConfigDriveError: if it couldn't be done
-        """
-        with journal.operation("refresh", request.uuid) as entry:
-            settings = self.settings
-            requirement = required(settings, request)
-            if not requirement:
-                entry.outcome, entry.reason = "no drive", requirement.reason
-                return None
-            store = storage.store_of(settings)
-            location = store.location(request.uuid)
-            with locked(settings.instances_path, request.uuid):
-                found = self._look(settings, store, request.uuid, request)
-                entry.reason = str(found)
-                if found.state == FRESH:
-                    if medium:
-                        medium.give()
-                    entry.outcome = f"left alone {location}"
-                    return Drive(location, built=False)
-                image_format = (
-                    found.contents.format
-                    if found.contents
-                    else self._decide(settings, request).format
-                )
-                image = self._renewed(
-                    settings, request, found, image_format, same_guest=True
-                )
-                self._exchange(settings, store, request.uuid, image, medium)
-            entry.outcome = f"rewrote {location}"
-        return Drive(location, built=True)
-
-    def forget_secrets(
-        self,
-        uuid: str,
-        medium: Medium | None = None,
-        *,
-        names: Collection[str] | None = None,
-    ) -> Drive:
-        """Take secrets off an instance's drive, once the instance is up.
-
-        :param medium: as for :meth:`refresh`
-        :param names: ``admin_pass``, ``user_data``; by default what
-            ``[cfgdrive_virt] one_shot_secrets`` says
-        :raises StoreError: if there is no whole drive
-        """
-        uuid = canonical(uuid)
-        with journal.operation("forget_secrets", uuid) as entry:
-            settings = self.settings
-            wanted = (
-                set(settings.one_shot_secrets)
-                if names is None
-                else secrets.named(names)
-            )
-            store = storage.store_of(settings)
-            with locked(settings.instances_path, uuid):
-                contents = self._whole(settings, store, uuid)
-                known = set(left_out_of(contents))
-                location = store.location(uuid)
-                if wanted <= known:
-                    if medium:
-                        medium.give()
-                    entry.outcome = "left alone"
-                    return Drive(location, built=False)
-                image = self._image(
-                    settings,
-                    uuid,
-                    secrets.tree_without(contents.tree, wanted),
-                    contents.format,
-                    known | wanted,
-                )
-                self._exchange(settings, store, uuid, image, medium)
-            entry.outcome = f"rewrote {location}"
-            entry.reason = f"without {', '.join(sorted(wanted))}"
-        return Drive(location, built=True)
 
     def _destroy(
         self, operation: str, uuid: str, *, destroy_disks: bool
@@ -333,32 +244,65 @@ class Lifecycle(Upkeep):
             if not destroy_disks:
                 entry.outcome = "left the drive"
                 return False
-            existed = [
-                self._remove(settings, store, uuid)
-                for store in (
-                    storage.rescue_store_of(settings),
-                    storage.resize_store_of(settings),
-                    storage.store_of(settings),
-                )
-                if store is not None
-            ]
-            entry.outcome = _removed(any(existed))
-        return any(existed)
+            existed, refused = False, None
+            # As much as can be; then what couldn't.
+            for store in (
+                storage.store_of(settings),
+                storage.rescue_store_of(settings),
+                storage.resize_store_of(settings),
+            ):
+                try:
+                    if store is not None:
+                        existed |= self._remove(settings, store, uuid)
+                except StoreError as error:
+                    refused = refused or error
+            if refused:
+                raise refused
+            entry.outcome = _removed(existed)
+        return existed
 
+    def _kept(
+        self, settings: Settings, uuid: str, *, whole: bool
+    ) -> bytes | None:
+        """Return the drive that is kept for a revert; None if there is none.
 
-def _carry(settings: Settings, uuid: str) -> None:
-    """Copy what this host keeps for a revert, where it has nothing else."""
-    kept, store = storage.resize_store_of(settings), storage.store_of(settings)
-    if kept is not None and not store.exists(uuid):
-        data = kept.read(kept.location(uuid), storage.most_bytes(settings))
-        if data is not None:
-            store.write(uuid, data)
+        :param whole: whether a damaged one is an error; else it is none
+        """
+        kept = storage.resize_store_of(settings)
+        if kept is None:
+            return None
+        data = self._read(settings, kept, uuid)
+        found = examine(kept.location(uuid), data, settings)
+        if found.state != DAMAGED:
+            return data
+        if whole:
+            raise NoWholeDrive(f"{found.location} is {found}; it stays there")
+        return None
 
+    def _carry(self, settings: Settings, uuid: str, *, whole: bool) -> None:
+        """Copy what is kept for a revert, where there is nothing else."""
+        store = storage.store_of(settings)
+        if not store.exists(uuid):
+            data = self._kept(settings, uuid, whole=whole)
+            if data is not None:
+                store.write(uuid, data)
 
-def _put_back(settings: Settings, uuid: str) -> None:
-    kept = storage.resize_store_of(settings)
-    if kept is not None:
-        FileStore(settings.instances_path).take_from(kept, uuid)
+    def _restore(self, settings: Settings, uuid: str, *, whole: bool) -> None:
+        """Move back what was kept; without a request only a whole one."""
+        self._kept(settings, uuid, whole=whole)
+        kept = storage.resize_store_of(settings)
+        if kept is not None:
+            FileStore(settings.instances_path).take_from(kept, uuid)
+
+    def _differ(
+        self,
+        settings: Settings,
+        one: storage.Store,
+        other: storage.Store,
+        uuid: str,
+    ) -> bool:
+        read = self._read
+        return read(settings, one, uuid) != read(settings, other, uuid)
 
 
 def _removed(existed: bool) -> str:

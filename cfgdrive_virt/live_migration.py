@@ -8,8 +8,7 @@ any other drive, whole or not at all; then libvirt may copy them once more.
 
 Fetched, not sent: only so does the file appear under its name at once, with
 the owner and mode that this host's files have.  By what, the service decides;
-``cfgdrive_virt.adapters.migration`` reads them through the source's libvirtd,
-which a service that migrates can reach anyhow.  No ssh, no port, no key.
+``cfgdrive_virt.adapters.migration`` reads them through the source's libvirtd.
 
     destination: check_can_live_migrate_destination
     source:      check_can_live_migrate_source
@@ -26,22 +25,23 @@ No lock is held between the hooks, and none on two hosts at a time.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
 from cfgdrive_virt import journal, storage
 from cfgdrive_virt.device.domain import Domain
 from cfgdrive_virt.exception import MigrationRefused, StoreError
-from cfgdrive_virt.model.drive import is_drive
-from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
+from cfgdrive_virt.model.drive import Location, is_drive
+from cfgdrive_virt.model.migration import (
+    DestinationCheck,
+    MigratingDrive,
+    sum_of,
+)
 from cfgdrive_virt.model.status import FRESH
 from cfgdrive_virt.planner import canonical
 from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import examine
+from cfgdrive_virt.store import handover
 from cfgdrive_virt.store.lock import locked
-from cfgdrive_virt.store.os_error import explained
-from cfgdrive_virt.store.whole_file import write_file
 from cfgdrive_virt.upkeep import Upkeep
 
 _TOKEN_SIZE = 16
@@ -68,8 +68,8 @@ class LiveMigration(Upkeep):
                 cluster = storage.rbd_store_of(settings).cluster()
                 return DestinationCheck(uuid, location, cluster, None)
             token = self._urandom(_TOKEN_SIZE).hex()
-            path = _token_path(settings, uuid)
-            write_file(path, token.encode(), temporary=f"{path.name}.new")
+            with locked(settings.instances_path, uuid):
+                handover.make_token(settings.instances_path, uuid, token)
         return DestinationCheck(uuid, location, None, token)
 
     def cleanup_live_migration_destination_check(
@@ -77,9 +77,11 @@ class LiveMigration(Upkeep):
     ) -> None:
         """Remove what the check left on this host, the destination."""
         if check.token is not None:
-            path = _token_path(self.settings, canonical(check.uuid))
-            with explained(f"can't remove {path}"):
-                path.unlink(missing_ok=True)
+            handover.remove_token(
+                self.settings.instances_path,
+                canonical(check.uuid),
+                check.token,
+            )
 
     def check_can_live_migrate_source(
         self,
@@ -94,8 +96,8 @@ class LiveMigration(Upkeep):
 
         :param check: what the destination said
         :param domain_xml: of the guest as it runs
-        :param block_migration: whether libvirt is told to copy disks
-            (VIR_MIGRATE_NON_SHARED_DISK)
+        :param block_migration: whether libvirt is told to copy the drive's
+            disk (VIR_MIGRATE_NON_SHARED_DISK, and no list of disks without it)
         :raises MigrationRefused: saying why, and what to do
         :raises StoreError: if the drive can't be looked at
         """
@@ -113,6 +115,11 @@ class LiveMigration(Upkeep):
                         f" says {location}; use the configuration that it was"
                         " spawned with"
                     )
+                if store.exists(uuid):
+                    raise MigrationRefused(
+                        f"the guest hasn't got its drive, {location}, now:"
+                        " refresh it, or unrescue it"
+                    )
                 entry.outcome = "there is no drive"
                 return None
             if check.location != str(location):
@@ -122,13 +129,11 @@ class LiveMigration(Upkeep):
                     " instances_path and [libvirt] images_type and"
                     " images_rbd_pool have to be the same on both"
                 )
-            shared = _is_shared(settings, check)
+            shared = self._is_shared(settings, check)
             entry.outcome = f"can be migrated: {location}"
             if shared:
                 entry.reason = "both hosts see it"
-                if block_migration and not (
-                    disk.is_readonly or storage.in_rbd(settings)
-                ):
+                if block_migration and not disk.is_readonly:
                     raise MigrationRefused(
                         f"both hosts see {location}, and a block migration"
                         " would copy it over itself: migrate without"
@@ -141,7 +146,7 @@ class LiveMigration(Upkeep):
                     f"{location} is writable and on storage of this host:"
                     " libvirt moves it in a block migration only; ask for one"
                 )
-            data = store.read(location, storage.most_bytes(settings))
+            data = self._read(settings, store, uuid)
             found = examine(location, data, settings)
             # What is writable is the guest's: what it made of it goes with it.
             if data is None or (disk.is_readonly and found.state != FRESH):
@@ -156,7 +161,8 @@ class LiveMigration(Upkeep):
             shared=False,
             readonly=disk.is_readonly,
             size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
+            sha256=sum_of(data),
+            inode=handover.inode(location),
         )
 
     def pre_live_migration(
@@ -174,6 +180,7 @@ class LiveMigration(Upkeep):
         with journal.operation("pre_live_migration", uuid) as entry:
             store = storage.store_of(settings)
             location = store.location(uuid)
+            _check(settings, drive, location)
             if drive.shared:
                 if not store.exists(uuid):
                     raise MigrationRefused(
@@ -182,30 +189,41 @@ class LiveMigration(Upkeep):
                     )
                 entry.outcome = "both hosts see it"
                 return
-            data = store.read(location, storage.most_bytes(settings))
-            if data is not None and _is_same(data, drive):
-                entry.outcome = f"left alone {location}"
-                return
-            data = fetch()
-            if not _is_same(data, drive):
-                raise MigrationRefused(
-                    f"of {location} other bytes came than the source has"
-                    f" ({len(data):,}, not {drive.size:,}, or another sum);"
-                    " try again"
-                )
+            data = self._read(settings, store, uuid)
+            if data is None or not drive.is_same(data):
+                data = fetch()
+            self._check_fetched(settings, drive, location, data)
             with locked(settings.instances_path, uuid):
                 if store.exists(uuid):
                     _refuse_users(store, uuid)
-                    entry.reason = "what was there before was another one"
-                store.write(uuid, data)
-            entry.outcome = f"carried {location}, {len(data):,} bytes"
+                with handover.marked(settings.instances_path, location):
+                    store.write(uuid, data)
+            entry.outcome = f"placed {location}, {len(data):,} bytes"
 
     def post_live_migration(self, drive: MigratingDrive) -> None:
         """Remove the drive from the source, once the guest has left.
 
         :raises StoreError: if a guest on this host has it
         """
-        self._leave("post_live_migration", drive)
+        uuid = canonical(drive.uuid)
+        settings = self.settings
+        with journal.operation("post_live_migration", uuid) as entry:
+            store = storage.store_of(settings)
+            if drive.shared:
+                entry.outcome = "left alone: both hosts see it"
+                return
+            with locked(settings.instances_path, uuid):
+                if not store.exists(uuid):
+                    entry.outcome = "there was none"
+                    return
+                location = store.location(uuid)
+                if handover.inode(location) != drive.inode:
+                    entry.outcome = f"left alone {location}"
+                    entry.reason = "it is another one than has been migrated"
+                    return
+                _refuse_users(store, uuid)
+                store.delete(uuid)
+            entry.outcome = "removed"
 
     def post_live_migration_at_destination(
         self, drive: MigratingDrive
@@ -221,14 +239,16 @@ class LiveMigration(Upkeep):
         ) as entry:
             store = storage.store_of(settings)
             location = store.location(uuid)
-            data = store.read(location, storage.most_bytes(settings))
-            if not _has_arrived(data, drive):
+            data = self._read(settings, store, uuid)
+            if not drive.has_arrived(data):
                 found = examine(location, data, settings)
                 what = "another one" if found.state == FRESH else found
                 raise StoreError(
                     f"the guest has come without its drive: {location} is"
                     f" {what}; refresh it (cfgdrive-virt refresh)"
                 )
+            if not drive.shared:
+                handover.unmark(location)
             entry.outcome = f"verified {location}"
 
     def rollback_live_migration_at_destination(
@@ -238,21 +258,78 @@ class LiveMigration(Upkeep):
 
         :raises StoreError: if a guest on this host has it
         """
-        self._leave("rollback_live_migration_at_destination", drive)
-
-    def _leave(self, operation: str, drive: MigratingDrive) -> None:
         uuid = canonical(drive.uuid)
         settings = self.settings
-        with journal.operation(operation, uuid) as entry:
+        with journal.operation(
+            "rollback_live_migration_at_destination", uuid
+        ) as entry:
+            store = storage.store_of(settings)
+            location = store.location(uuid)
             if drive.shared:
                 entry.outcome = "left alone: both hosts see it"
                 return
-            store = storage.store_of(settings)
             with locked(settings.instances_path, uuid):
+                if not handover.is_marked(location):
+                    entry.outcome = "there is none that was placed"
+                    return
                 if store.exists(uuid):
                     _refuse_users(store, uuid)
-                existed = store.delete(uuid)
-            entry.outcome = "removed" if existed else "there was none"
+                # First: what bears it no more may be a guest's.
+                handover.unmark(location)
+                store.delete(uuid)
+            entry.outcome = "removed"
+
+    def _check_fetched(
+        self,
+        settings: Settings,
+        drive: MigratingDrive,
+        location: Location,
+        data: object,
+    ) -> None:
+        """Refuse bytes that aren't the source's drive."""
+        if not isinstance(data, bytes) or len(data) != drive.size:
+            size = f"{len(data):,}" if isinstance(data, bytes) else "no"
+            raise MigrationRefused(
+                f"of {location} {size} bytes came, and the source has"
+                f" {drive.size:,}; try again"
+            )
+        if not drive.readonly:
+            # libvirt copies it once more: the guest may write meanwhile.
+            return
+        if not drive.is_same(data):
+            raise MigrationRefused(
+                f"of {location} other bytes came than the source has, by"
+                " their SHA-256 sums; try again"
+            )
+        found = examine(location, data, settings)
+        if found.state != FRESH:
+            raise MigrationRefused(
+                f"what the source has for {location} is {found}"
+            )
+
+    def _is_shared(self, settings: Settings, check: DestinationCheck) -> bool:
+        if storage.in_rbd(settings):
+            here = storage.rbd_store_of(settings).cluster()
+            if check.cluster != here:
+                raise MigrationRefused(
+                    f"the drive is in Ceph cluster {here}, and the destination"
+                    f" has {check.cluster}: see [libvirt] images_rbd_ceph_conf"
+                )
+            return True
+        root = settings.instances_path
+        seen = handover.sees_token(
+            root, canonical(check.uuid), check.token or ""
+        )
+        told = storage.sharing(settings)
+        if told and not seen:
+            # To take what is shared for local would remove it, in the end.
+            raise MigrationRefused(
+                f"the destination's {settings.instances_path} isn't this"
+                f" host's, and it should be: {told.reason}.  See that it is"
+                " mounted on both, or set [cfgdrive_virt]"
+                " instances_path_shared=no"
+            )
+        return seen
 
 
 def _refuse_users(store: storage.Store, uuid: str) -> None:
@@ -261,40 +338,18 @@ def _refuse_users(store: storage.Store, uuid: str) -> None:
         raise StoreError(f"{location} is in use by {', '.join(users)}")
 
 
-def _is_shared(settings: Settings, check: DestinationCheck) -> bool:
-    if storage.in_rbd(settings):
-        here = storage.rbd_store_of(settings).cluster()
-        if check.cluster != here:
-            raise MigrationRefused(
-                f"the drive is in Ceph cluster {here}, and the destination has"
-                f" {check.cluster}: see [libvirt] images_rbd_ceph_conf"
-            )
-        return True
-    path = _token_path(settings, canonical(check.uuid))
-    try:
-        return path.read_text("ascii") == check.token
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _has_arrived(data: bytes | None, drive: MigratingDrive) -> bool:
-    """Tell whether the guest has its drive at the destination."""
-    if data is None:
-        return False
-    if drive.shared or _is_same(data, drive):
-        return True
-    # What is writable the guest may have changed on its way, but not to this.
-    zeros = data.count(0) == len(data)
-    return not drive.readonly and len(data) == drive.size and not zeros
-
-
-def _is_same(data: bytes, drive: MigratingDrive) -> bool:
-    return (
-        len(data) == drive.size
-        and hashlib.sha256(data).hexdigest() == drive.sha256
-    )
-
-
-def _token_path(settings: Settings, uuid: str) -> Path:
-    # It may be a link; in the instances' directories none is followed.
-    return settings.instances_path.resolve() / f".cfgdrive-virt.{uuid}"
+def _check(
+    settings: Settings, drive: MigratingDrive, location: Location
+) -> None:
+    """Refuse what another host says of a drive, if it can't be."""
+    if drive.location != str(location):
+        raise MigrationRefused(
+            f"the source's drive is {drive.location}, and would be {location}"
+            " here"
+        )
+    most = storage.most_bytes(settings)
+    if drive.size > most:
+        raise MigrationRefused(
+            f"{location} would have {drive.size:,} bytes, and [cfgdrive_virt]"
+            f" max_drive_size allows {most:,} here"
+        )

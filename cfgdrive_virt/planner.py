@@ -18,8 +18,7 @@ from oslo_config import cfg
 from cfgdrive_virt import content, policy, storage
 from cfgdrive_virt.conf import register_opts
 from cfgdrive_virt.device.disk import disk_xml
-from cfgdrive_virt.exception import InvalidRequest, Problem
-from cfgdrive_virt.metadata import secrets
+from cfgdrive_virt.exception import DriveUnreadable, InvalidRequest, Problem
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import DriveImage, Location
@@ -28,6 +27,8 @@ from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 from cfgdrive_virt.settings import Settings, read_settings
 from cfgdrive_virt.store.lock import locked
+
+Peek = Callable[[Location, int], bytes | None]
 
 #: As nova: bytes of entropy for a guest whose request brings none.
 _SEED_SIZE = 512
@@ -57,6 +58,9 @@ class Planner:
     :param sleep: waits for so many seconds
     :param urandom: gives so many random bytes
     :param architecture: the host's, for images that name none
+    :param peek: reads a drive that this process may not, so many bytes of it
+        at most; None if it isn't there.  libvirt gives a disk's file to QEMU's
+        user, and a read-only one never back
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Planner:
         sleep: Callable[[float], None] = time.sleep,
         urandom: Callable[[int], bytes] = os.urandom,
         architecture: str = platform.machine(),
+        peek: Peek | None = None,
     ) -> None:
         register_opts(conf)
         self._conf = conf
@@ -74,6 +79,7 @@ class Planner:
         self._sleep = sleep
         self._urandom = urandom
         self._architecture = architecture
+        self._peek = peek
 
     @property
     def settings(self) -> Settings:
@@ -175,12 +181,11 @@ class Planner:
         image_format: str,
         without: Collection[str] = (),
     ) -> DriveImage:
-        known = secrets.request_without(request, without)
         seed = request.random_seed or self._urandom(_SEED_SIZE)
         return self._image(
             settings,
             request.uuid,
-            content.tree_of(known, settings, seed),
+            content.tree_of(request, settings, seed),
             image_format,
             without,
         )
@@ -201,6 +206,18 @@ class Planner:
             timestamp=int(self._clock()),
             without=without,
         )
+
+    def _read(
+        self, settings: Settings, store: storage.Store, uuid: str
+    ) -> bytes | None:
+        location = store.location(uuid)
+        most = storage.most_bytes(settings)
+        try:
+            return store.read(location, most)
+        except DriveUnreadable:
+            if self._peek is None:
+                raise
+            return self._peek(location, most)
 
     def _guest(self, settings: Settings, request: ConfigDriveRequest) -> Guest:
         return policy.guest(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
 
 from cfgdrive_virt import image
 from cfgdrive_virt.exception import ImageError
-from cfgdrive_virt.metadata import check, secrets
+from cfgdrive_virt.metadata import check, recall, secrets
 from cfgdrive_virt.model.drive import LABEL, Contents, Location
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.status import (
@@ -20,6 +21,11 @@ from cfgdrive_virt.model.status import (
 from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.verification import differences, verify
 
+#: Of what a guest wrote no more is told.
+_MOST_DETAILS, _LONGEST = 1000, 200
+#: Bytes of a JSON file that others may have written, and that is looked into.
+_MOST_JSON = 4 * 1024 * 1024
+
 
 def examine(
     location: Location,
@@ -29,9 +35,9 @@ def examine(
 ) -> Status:
     """Tell how it stands with a drive.
 
-    A random_seed, and devices' addresses, that the request leaves open may be
-    any, and files that the guest added count for nothing.  Of secrets that
-    were left out of the drive on purpose the request may have any.
+    What the request leaves open (see metadata.recall) may be any, and what
+    the guest added beside our files counts for nothing.  Of secrets that were
+    left out of the drive on purpose the request may have any.
 
     :param data: of the drive; None if there is none
     :param request: None to tell whole drives from damaged ones only
@@ -49,19 +55,46 @@ def examine(
         and found.is_as_built
         and found.label == LABEL
     )
-    if not known and (problems := verify(found, settings).problems):
-        return Status(location, DAMAGED, tuple(map(str, problems)))
+    if not known:
+        for path, content in found.tree.files.items():
+            if path.endswith(".json") and len(content) > _MOST_JSON:
+                too_large = [f"{path} has {len(content):,} bytes"]
+                return Status(location, DAMAGED, _bounded(too_large))
+        if problems := verify(found, settings).problems:
+            return Status(location, DAMAGED, _bounded(map(str, problems)))
     if request is None:
         return Status(location, FRESH, contents=found)
-    expected = secrets.request_without(request, left_out_of(found))
+    expected = as_found(request, found)
     changed = differences(found, settings, expected)
-    keys = tuple(dict.fromkeys(_keys(changed)))
-    return Status(location, STALE if keys else FRESH, keys, found)
+    details = _bounded(_keys(changed))
+    state = STALE if details else FRESH
+    return Status(location, state, details, found)
+
+
+def as_found(
+    request: ConfigDriveRequest, found: Contents
+) -> ConfigDriveRequest:
+    """Return a request with what it leaves open as a drive has it.
+
+    Secrets that were left out of the drive are left out here.
+    """
+    known = recall.completed(request, found.tree)
+    return secrets.request_without(known, left_out_of(found))
 
 
 def left_out_of(found: Contents) -> tuple[str, ...]:
     """Return the names of secrets that were left out of a drive."""
     return found.imprint.without if found.imprint else ()
+
+
+def _bounded(details: Iterable[str]) -> tuple[str, ...]:
+    """Return what is told of a drive: its guest may have written that."""
+    lines = (ascii(line)[1:-1] for line in details)
+    cut = (
+        line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+        for line in lines
+    )
+    return tuple(itertools.islice(dict.fromkeys(cut), _MOST_DETAILS))
 
 
 def _keys(changed: Iterable[check.Difference]) -> Iterator[str]:
@@ -70,6 +103,9 @@ def _keys(changed: Iterable[check.Difference]) -> Iterator[str]:
     Such as ``meta.role`` of openstack's meta_data.json, or ``user_data``.
     """
     for difference in changed:
+        # Nova's has another one in each version.
+        if difference.key == "random_seed":
+            continue
         top, _, path = difference.path.partition("/")
         version, _, name = path.partition("/")
         if version == "content":

@@ -36,6 +36,9 @@ class Store(Protocol):
     def write(self, uuid: str, data: bytes) -> Location:
         """Write an instance's drive, in place of one that is there."""
 
+    def sweep(self, uuid: str) -> None:
+        """Remove what killed writers left of an instance's drive."""
+
     def delete(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one."""
 

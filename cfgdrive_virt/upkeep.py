@@ -7,6 +7,7 @@ All of it under the instance's ``drive`` lock, and told in the journal.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -17,16 +18,17 @@ from cfgdrive_virt.device.domain import Domain
 from cfgdrive_virt.exception import (
     ConfigDriveError,
     DriveInUse,
+    NoWholeDrive,
     StoreError,
 )
-from cfgdrive_virt.metadata import check
+from cfgdrive_virt.metadata import secrets
 from cfgdrive_virt.model.decision import Guest
 from cfgdrive_virt.model.drive import Contents, DriveImage, Location
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, Status
 from cfgdrive_virt.planner import Planner, canonical, required
 from cfgdrive_virt.settings import Settings
-from cfgdrive_virt.status import examine, left_out_of
+from cfgdrive_virt.status import as_found, examine, left_out_of
 from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)
@@ -41,6 +43,13 @@ class Drive:
 
     location: Location
     built: bool
+
+
+class First(Protocol):
+    """What is done before anything is looked at."""
+
+    def __call__(self, settings: Settings, uuid: str, *, whole: bool) -> None:
+        """Do it; fail if something isn't whole that has to be."""
 
 
 class Medium(Protocol):
@@ -66,7 +75,7 @@ class Upkeep(Planner):
         same_guest: bool = True,
         anew: bool = False,
         store_of: Callable[[Settings], storage.Store] = storage.store_of,
-        first: Callable[[Settings, str], None] | None = None,
+        first: First | None = None,
     ) -> Drive | None:
         """Have a drive in place that says what a request says.
 
@@ -96,7 +105,7 @@ class Upkeep(Planner):
             location = store.location(uuid)
             with locked(settings.instances_path, uuid):
                 if first:
-                    first(settings, uuid)
+                    first(settings, uuid, whole=False)
                 found = Status(location, MISSING)
                 if not anew:
                     found = self._look(settings, store, uuid, request)
@@ -107,6 +116,7 @@ class Upkeep(Planner):
                     and found.contents.format == decision.format
                 )
                 if found.state == FRESH and same_format:
+                    sweep(store, uuid)
                     entry.outcome = f"left alone {location}"
                     return Drive(location, built=False)
                 image = self._renewed(
@@ -117,6 +127,7 @@ class Upkeep(Planner):
                     same_guest=same_guest,
                 )
                 store.write(uuid, image.data)
+                sweep(store, uuid)
             entry.outcome = _built(location, image)
             entry.reason = "; ".join(
                 (
@@ -131,14 +142,14 @@ class Upkeep(Planner):
         self,
         operation: str,
         uuid: str,
-        first: Callable[[Settings, str], None] | None,
+        first: First | None,
     ) -> Drive:
         with journal.operation(operation, uuid) as entry:
             settings = self.settings
             store = storage.store_of(settings)
             with locked(settings.instances_path, uuid):
                 if first:
-                    first(settings, uuid)
+                    first(settings, uuid, whole=True)
                 self._whole(settings, store, uuid)
             location = store.location(uuid)
             entry.outcome = f"left alone {location}"
@@ -151,20 +162,19 @@ class Upkeep(Planner):
         uuid: str,
         request: ConfigDriveRequest | None = None,
     ) -> Status:
-        location = store.location(uuid)
-        data = store.read(location, storage.most_bytes(settings))
-        return examine(location, data, settings, request)
+        data = self._read(settings, store, uuid)
+        return examine(store.location(uuid), data, settings, request)
 
     def _whole(
         self, settings: Settings, store: storage.Store, uuid: str
     ) -> Contents:
         """Return what a drive holds.
 
-        :raises StoreError: if there is none, or it is damaged
+        :raises NoWholeDrive: if there is none, or it is damaged
         """
         found = self._look(settings, store, uuid)
         if found.contents is None:
-            raise StoreError(
+            raise NoWholeDrive(
                 f"config drive {found.location} is {found}; it can be made"
                 " anew only from the instance's request: give that, not the"
                 " UUID alone"
@@ -181,13 +191,13 @@ class Upkeep(Planner):
         same_guest: bool,
     ) -> DriveImage:
         """Return the image that takes the place of what was found."""
-        without = settings.one_shot_secrets if same_guest else ()
-        if found.contents is not None:
+        if found.contents is None:
+            without = settings.one_shot_secrets if same_guest else ()
+            known = secrets.request_without(request, without)
+        else:
             without = left_out_of(found.contents)
-            seed = check.random_seed(found.contents.tree)
-            if request.random_seed is None and seed:
-                request = dataclasses.replace(request, random_seed=seed)
-        return self._build(settings, request, image_format, without)
+            known = as_found(request, found.contents)
+        return self._build(settings, known, image_format, without)
 
     def _exchange(
         self,
@@ -201,24 +211,44 @@ class Upkeep(Planner):
         if medium is None:
             store.write(uuid, image.data)
             return
-        old = store.read(store.location(uuid), storage.most_bytes(settings))
-        medium.take()
-        written = False
+        old = self._read(settings, store, uuid)
         try:
+            medium.take()
             store.write(uuid, image.data)
-            written = True
             medium.give()
         except BaseException as error:
-            try:
-                if written and old is not None:
-                    store.write(uuid, old)
-                medium.give()
-            except ConfigDriveError as problem:
-                raise StoreError(
-                    f"{error}; and the guest has no drive now ({problem}):"
-                    " refresh it again"
-                ) from error
+            self._put_back(settings, store, uuid, old, medium, error)
             raise
+
+    def _put_back(
+        self,
+        settings: Settings,
+        store: storage.Store,
+        uuid: str,
+        old: bytes | None,
+        medium: Medium,
+        error: BaseException,
+    ) -> None:
+        """Undo an exchange, as far as it can be.
+
+        :raises StoreError: if it can't be, saying what is left
+        """
+        left = []
+        try:
+            if old is None:
+                store.delete(uuid)
+            elif self._read(settings, store, uuid) != old:
+                store.write(uuid, old)
+        except ConfigDriveError as problem:
+            left.append(f"the drive is the new one ({problem})")
+        try:
+            medium.give()
+        except Exception as problem:
+            left.append(f"the guest has none now ({problem})")
+        if left:
+            raise StoreError(
+                f"{error}; {', and '.join(left)}: refresh it again"
+            ) from error
 
     def _remove(
         self, settings: Settings, store: storage.Store, uuid: str
@@ -237,6 +267,12 @@ class Upkeep(Planner):
                 LOG.info("%s; trying again, %d times at most", error, left)
                 self._sleep(settings.rbd_destroy_interval)
         raise AssertionError("a loop that runs at least once")
+
+
+def sweep(store: storage.Store, uuid: str) -> None:
+    """Remove what killed writers left, if nobody has it open."""
+    with contextlib.suppress(StoreError):
+        store.sweep(uuid)
 
 
 def _built(location: Location, image: DriveImage) -> str:

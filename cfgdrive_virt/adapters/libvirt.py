@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 import libvirt
 
 from cfgdrive_virt.adapters.medium import LibvirtMedium
+from cfgdrive_virt.adapters.migration import peek_by
 from cfgdrive_virt.device.domain import MARK, Domain, small_domain
 from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Plan
 from cfgdrive_virt.exception import ConfigDriveError, DomainError
@@ -82,7 +83,7 @@ class LibvirtService:
         self, connection: libvirt.virConnect, driver: ConfigDriveDriver
     ) -> None:
         self._connection = connection
-        self._driver = driver
+        self._driver = driver.reading_by(peek_by(connection))
 
     def spawn(
         self,

@@ -1,4 +1,8 @@
-"""Fetch a migrating guest's drive through its host's libvirtd."""
+"""Read a guest's drive through its host's libvirtd.
+
+By virDomainBlockPeek: it reads the file of a domain's disk, as root, whether
+the domain runs or not, and through any connection that may change domains.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,58 @@ import libvirt
 
 from cfgdrive_virt.device.domain import Domain
 from cfgdrive_virt.exception import DomainError
+from cfgdrive_virt.model.drive import Location
 from cfgdrive_virt.model.migration import MigratingDrive
+from cfgdrive_virt.planner import Peek
 
-#: What virDomainBlockPeek promises to carry in one call.
+#: What libvirt has carried in one call since its beginnings.
 _STEP = 64 * 1024
 
 
 def fetch_from(source: libvirt.virConnect, drive: MigratingDrive) -> bytes:
-    """Return the bytes of a running guest's drive.
+    """Return the bytes of a migrating guest's drive.
 
     :param source: a connection to the libvirtd that the guest runs on
     :raises DomainError: if it can't be read
     """
+    return _peek(source, drive.uuid, drive.location, drive.size)
+
+
+def peek_by(connection: libvirt.virConnect) -> Peek:
+    """Return what reads drives on a host that this process may not read.
+
+    libvirt gives a disk's file to QEMU's user while the guest runs, and a
+    read-only one not back afterwards (dynamic_ownership).
+    """
+
+    def peek(location: Location, most: int) -> bytes:
+        return _peek(connection, location.uuid, location.source, None, most)
+
+    return peek
+
+
+def _peek(
+    connection: libvirt.virConnect,
+    uuid: str,
+    source: str,
+    size: int | None,
+    most: int = 0,
+) -> bytes:
+    lead = f"can't read {source} through libvirt"
     try:
-        domain = source.lookupByUUIDString(drive.uuid)
-        disk = Domain(domain.XMLDesc()).disk_of(drive.location)
+        domain = connection.lookupByUUIDString(uuid)
+        disk = Domain(domain.XMLDesc()).disk_of(source)
         if disk is None:
             raise DomainError(
-                f"domain {domain.name()} has no disk {drive.location}"
+                f"{lead}: domain {domain.name()} has no such disk"
             )
+        if size is None:
+            size = int(domain.blockInfo(disk.target)[0])
+            if size > most:
+                raise DomainError(f"{lead}: it has more than {most:,} bytes")
         return b"".join(
-            domain.blockPeek(disk.target, at, min(_STEP, drive.size - at), 0)
-            for at in range(0, drive.size, _STEP)
+            domain.blockPeek(disk.target, at, min(_STEP, size - at), 0)
+            for at in range(0, size, _STEP)
         )
     except libvirt.libvirtError as error:
-        raise DomainError(
-            f"can't read {drive.location} of the source: {error}"
-        ) from error
+        raise DomainError(f"{lead}: {error}") from error

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection
 
 from cfgdrive_virt.model.drive import ISO9660, MARK, VFAT, Imprint
+from cfgdrive_virt.model.request import ONE_SHOT
 from cfgdrive_virt.model.tree import MetadataTree
 
 #: Where it begins, and how long it may be.
@@ -36,5 +37,7 @@ def decode(data: bytes, image_format: str) -> Imprint | None:
     found = _LINE.match(data[start : start + SIZE])
     if not found:
         return None
-    without = (found[2] or b"").decode().split(",") if found[2] else []
-    return Imprint(found[1].decode(), tuple(without))
+    # A guest that may write to its drive may write anything here.
+    told = (found[2] or b"").decode().split(",")
+    without = tuple(name for name in ONE_SHOT if name in told)
+    return Imprint(found[1].decode(), without)

@@ -10,14 +10,11 @@ from typing import Any
 from cfgdrive_virt.exception import ImageError, InvalidRequest, Problem
 from cfgdrive_virt.metadata import json_file
 from cfgdrive_virt.model import rules
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import ONE_SHOT, ConfigDriveRequest
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
-ADMIN_PASS, USER_DATA = "admin_pass", "user_data"
-
-#: The secrets that can be left out, by the names of a request's fields.
-NAMES = (ADMIN_PASS, USER_DATA)
+ADMIN_PASS, USER_DATA = ONE_SHOT
 
 _USER_DATA_FILES = ("user_data", "user-data")
 
@@ -27,7 +24,7 @@ def named(names: Collection[str]) -> set[str]:
 
     :raises InvalidRequest: if one is no name of a secret
     """
-    rule = rules.one_of(*NAMES)
+    rule = rules.one_of(*ONE_SHOT)
     for name in names:
         try:
             rule(name)
@@ -73,11 +70,10 @@ def _without_password(path: str, content: bytes) -> bytes:
         document = json.loads(content)
         if document.pop(ADMIN_PASS, None) is None:
             return content
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        return json_file.encode(document)
+    except (ValueError, AttributeError, TypeError, RecursionError):
         # The error holds the text.
-        del error
         raise ImageError(
             f"{show(path)} is no JSON object, so nobody can tell what secrets"
             " it holds"
         ) from None
-    return json_file.encode(document)

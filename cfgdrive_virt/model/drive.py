@@ -123,9 +123,7 @@ Location = FileLocation | RbdLocation
 def is_drive(source: str) -> bool:
     """Tell whether a domain's disk is a config drive, by nova's names."""
     name = source.rpartition("/")[2]
-    return name in (NAME, RESCUE_NAME) or name.endswith(
-        (f"_{NAME}", f"_{RESCUE_NAME}")
-    )
+    return name == NAME or name.endswith(f"_{NAME}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Plain values, for a service to send in whatever form it has.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -15,8 +16,8 @@ class DestinationCheck:
     :param uuid: the instance's
     :param location: the drive's, as a text
     :param cluster: the fsid of the Ceph cluster; None for a file
-    :param token: what is in a file in instances_path, so that another host
-        can tell whether it has the same one; None for Ceph
+    :param token: names a file below instances_path, so that another host can
+        tell whether it sees the same; None for Ceph
     """
 
     uuid: str
@@ -37,6 +38,7 @@ class MigratingDrive:
         copies over once more
     :param size: in bytes
     :param sha256: of the bytes, in hex
+    :param inode: of the source's file: no other is removed from there
     """
 
     uuid: str
@@ -45,3 +47,25 @@ class MigratingDrive:
     readonly: bool
     size: int = 0
     sha256: str = ""
+    inode: int = 0
+
+    def is_same(self, data: bytes) -> bool:
+        """Tell whether these are the bytes that the source had."""
+        return len(data) == self.size and sum_of(data) == self.sha256
+
+    def has_arrived(self, data: bytes | None) -> bool:
+        """Tell whether a guest that has come finds its drive in these bytes.
+
+        What is writable it may have changed on its way, but not to zeros.
+        """
+        if data is None:
+            return False
+        if self.shared or self.is_same(data):
+            return True
+        zeros = data.count(0) == len(data)
+        return not self.readonly and len(data) == self.size and not zeros
+
+
+def sum_of(data: bytes) -> str:
+    """Return the SHA-256 sum of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()

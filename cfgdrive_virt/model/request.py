@@ -16,6 +16,9 @@ from cfgdrive_virt.model.value import (
     nested,
 )
 
+#: Secrets that a guest needs once, by the names of a request's fields.
+ONE_SHOT = ("admin_pass", "user_data")
+
 _name = rules.text(least=1, most=255)
 _word = rules.text(least=1, most=255, one_line=True)
 _tags = checked(rules.list_of(_word), default=())

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.exception import DriveUnreadable, StoreError
 from cfgdrive_virt.model.drive import (
     HEAD_SIZE,
     NAME,
@@ -33,6 +33,10 @@ from cfgdrive_virt.store.whole_file import flush_directory, write_file
 RESIZE_SUFFIX = "_resize"
 
 _TEMPORARY = ".new"
+#: What follows the name of a drive in its mark: see handover.
+MIGRATING = ".migrating"
+#: Not to be held up by a pipe, nor led elsewhere by a link.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _INSTANCE = re.compile(
     rf"([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})(?:{RESIZE_SUFFIX})?"
 )
@@ -70,6 +74,7 @@ class FileStore:
         """Return what a file holds; None if there is none.
 
         :param most: bytes that it may hold
+        :raises DriveUnreadable: if this process has no right to
         :raises StoreError: if it holds more, is no regular file, or can't be
             read
         """
@@ -78,13 +83,26 @@ class FileStore:
         try:
             if not _is_a_drive(path):
                 return None
-            with explained(f"can't read {path}"), open(path, "rb") as file:
-                data = file.read(most + 1)
+            with explained(f"can't read {path}"):
+                data = _read(path, most + 1)
         except MissingError:
             return None
+        except StoreError as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise DriveUnreadable(str(error)) from error
+            raise
         if len(data) > most:
             raise StoreError(f"{path} holds more than {most:,} bytes")
         return data
+
+    def sweep(self, uuid: str) -> None:
+        """Remove what a writer that was killed may have left.
+
+        :raises StoreError: if it can't be removed
+        """
+        path = self.location(uuid).path.with_name(self._name + _TEMPORARY)
+        with explained(f"can't remove {path}"):
+            path.unlink(missing_ok=True)
 
     def write(self, uuid: str, data: bytes) -> FileLocation:
         """Write an instance's drive, in place of one that is there.
@@ -146,7 +164,8 @@ class FileStore:
         path = self.location(uuid).path
         existed = self.exists(uuid)
         with explained(f"can't remove {path}"):
-            for name in (self._name, self._name + _TEMPORARY):
+            for suffix in ("", _TEMPORARY, MIGRATING):
+                name = self._name + suffix
                 with contextlib.suppress(FileNotFoundError):
                     (path.parent / name).unlink()
         with contextlib.suppress(OSError):
@@ -209,13 +228,17 @@ class FileStore:
         flush_directory(self.root)
 
 
+def _read(path: Path, most: int) -> bytes:
+    handle = os.open(path, _READ)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise StoreError(f"{path} is no regular file")
+        return file.read(most)
+
+
 def _stored(location: FileLocation) -> StoredDrive:
     with explained(f"can't look at {location}"):
-        # Not to be held up by a pipe, nor led elsewhere by a link.
-        handle = os.open(
-            location.path,
-            os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC,
-        )
+        handle = os.open(location.path, _READ)
         try:
             status = os.fstat(handle)
             regular = stat.S_ISREG(status.st_mode)

@@ -2,8 +2,8 @@
 
 Builders of one instance take turns: each holds its ``drive`` lock, a file in
 ``<instances_path>/locks``, while it looks and writes.  A service that works
-on the instance's domain too holds ``domain`` around it.  There are 256 of
-each, picked by the uuid's first two digits, so that they needn't be removed
+on the instance's domain too holds ``domain`` around it.  There are 4,096 of
+each, picked by the uuid's first three digits, so that they needn't be removed
 when instances go (removing a lock that others wait for is a race).  On a
 shared file system hosts take turns as well, so far as it has POSIX locks.
 """
@@ -31,7 +31,7 @@ def locked(root: Path, uuid: str, what: str = "drive") -> Iterator[None]:
     :raises StoreError: if there is no place for locks
     """
     locks = root / "locks"
-    name = f"{what}-{uuid[:2]}"
+    name = f"{what}-{uuid[:3]}"
     with explained(f"instances_path {root} can't be used"):
         root.stat()
     with explained(f"can't lock in {locks}"):

@@ -99,6 +99,15 @@ class RbdStore:
         self._at(location, "write", lambda at, name: at.write(name, data))
         return location
 
+    def sweep(self, uuid: str) -> None:
+        """Remove what writers that were killed may have left.
+
+        :raises StoreError: if something can't be removed; it says who has it
+            open
+        """
+        location = self.location(uuid)
+        self._at(location, "sweep", lambda at, name: at.sweep(name))
+
     def delete(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.
 

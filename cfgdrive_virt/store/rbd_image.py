@@ -54,6 +54,12 @@ def read(image: rbd.Image) -> bytes:
     )
 
 
+def objects(image: rbd.Image) -> tuple[str, str]:
+    """Return the objects of a volume whose data fit into one."""
+    prefix = image.stat()["block_name_prefix"]
+    return f"{prefix}.{0:016x}", f"rbd_header.{image.id()}"
+
+
 def fill(image: rbd.Image, data: bytes) -> None:
     """Write a drive into a new volume, and mark it."""
     image.metadata_set(MARK, _MARK_VERSION)
@@ -79,7 +85,8 @@ def rewrite(image: rbd.Image, data: bytes) -> bool:
         return False
     if size > image.size():
         image.resize(size)
-    image.metadata_set(MARK, _MARK_VERSION)
+    if not is_marked(image):
+        image.metadata_set(MARK, _MARK_VERSION)
     # To its end, so that nothing of the old one is left.
     image.write(data.ljust(size, b"\0"), 0)
     image.flush()

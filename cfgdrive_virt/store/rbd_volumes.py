@@ -139,19 +139,28 @@ class Volumes:
         :raises Refusal: if any of it can't be removed
         """
         existed = self._removed(name)
-        # Of its leftovers as much as can be; then what couldn't.
+        try:
+            self.sweep(name)
+        finally:
+            # What was half removed already may be watched still.
+            with contextlib.suppress(Refusal):
+                self._erase(name)
+        return existed
+
+    def sweep(self, name: str) -> None:
+        """Remove what a drive's writers left.
+
+        :raises Refusal: if any of it can't be removed
+        """
+        # As much as can be; then what couldn't.
         refused = None
         for leftover in (name + suffix for suffix in NEW):
             try:
                 self._discard(name, leftover)
             except Refusal as error:
                 refused = error
-        # What was half removed already may be watched still.
-        with contextlib.suppress(Refusal):
-            self._erase(name)
         if refused:
             raise refused
-        return existed
 
     def remove(self, name: str) -> bool:
         """Remove a drive or one leftover; tell whether there was one.
@@ -172,9 +181,20 @@ class Volumes:
         """Write a drive into the volume that it has; tell if it could be."""
         try:
             with rbd.Image(self._ioctx, name) as image:
-                return rbd_image.rewrite(image, data)
+                identifier = image.id()
+                objects = rbd_image.objects(image)
+                done = rbd_image.rewrite(image, data)
         except rbd.ImageNotFound:
             return False
+        there = self.look(name)
+        if there and there.identifier == identifier:
+            return done
+        # Another host has removed it meanwhile: a name goes first, so it may
+        # have missed what was written since.
+        for one in objects:
+            with contextlib.suppress(rados.ObjectNotFound):
+                self._ioctx.remove_object(one)
+        return False
 
     def _write(self, name: str, data: bytes) -> None:
         new = self._created(name, len(data))

@@ -12,12 +12,12 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from ..unit.processes import Child
 
 from cfgdrive_virt.exception import DriveInUse, StoreError
 from cfgdrive_virt.store.rbd import RbdStore
 
-from .cluster import Cluster, eventually
+from ..unit.processes import Child
+from .cluster import Cluster
 
 # Python 3.12 warns of what the tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -99,7 +99,7 @@ def swept(ceph: Cluster, store: RbdStore, instances: list[str]) -> None:
     def unwatched() -> bool:
         return not any(drive.users for drive in store.drives())
 
-    eventually(unwatched)
+    ceph.patiently(unwatched)
     for instance in instances:
         store.write(instance, NEXT)
         assert content(store, instance) == NEXT
@@ -118,7 +118,7 @@ def swept(ceph: Cluster, store: RbdStore, instances: list[str]) -> None:
         removed = [gone(store, instance) for instance in instances]
         return all(removed) and ceph.volumes() == []
 
-    eventually(all_gone)
+    ceph.patiently(all_gone)
 
 
 def rewrite(store: RbdStore, instance: str) -> None:
@@ -200,7 +200,7 @@ def test_a_half_renamed_drive_opens_no_more_before_its_data_go(
         time.sleep(chance.uniform(0.02, 0.15))
         child.kill()
         found.add(content(store, drive))
-        eventually(lambda: gone(store, drive))
+        ceph.patiently(lambda: gone(store, drive))
     assert found <= {None, NEW, NEXT}
 
 

@@ -26,7 +26,7 @@ FLOORS = (
     {"journal", "orphans", "planner", "verification"},
     {"status"},
     {"upkeep"},
-    {"lifecycle", "live_migration"},
+    {"lifecycle", "live_migration", "renewal"},
     {"driver"},
     {"adapters"},
 )

@@ -255,8 +255,8 @@ def test_spawning_and_destroying_work_within_the_domains_lock(
         driver.destroy(UUID)
     assert not drive.exists()
     assert sorted(os.listdir(instances / "locks")) == [
-        "cfgdrive-virt-domain-83",
-        "cfgdrive-virt-drive-83",
+        "cfgdrive-virt-domain-836",
+        "cfgdrive-virt-drive-836",
     ]
 
 

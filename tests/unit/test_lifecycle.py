@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,23 @@ from cfgdrive_virt.driver import ConfigDriveDriver
 from cfgdrive_virt.exception import (
     ConfigDriveError,
     DomainError,
+    DriveUnreadable,
     ImageError,
+    NoWholeDrive,
     StoreError,
 )
 from cfgdrive_virt.model.drive import ISO9660, VFAT
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import (
+    ConfigDriveRequest,
+    DiskDevice,
+    InjectedFile,
+    NicDevice,
+)
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, STALE
+from cfgdrive_virt.store.file import FileStore
 
-from .samples import UUID, request
+from .processes import NOBODY, as_nobody
+from .samples import MAC, UUID, request
 
 Make = Callable[..., ConfigDriveDriver]
 
@@ -434,7 +444,7 @@ class TestRefresh:
         driver.spawn(wanted())
         before = drive.read_bytes()
         guest = Guest(drive, "give for good")
-        with pytest.raises(StoreError, match="the guest has no drive now"):
+        with pytest.raises(StoreError, match="the guest has none now"):
             driver.refresh(wanted(**NEW), guest)
         assert drive.read_bytes() == before
         guest.refuses = ""
@@ -569,6 +579,352 @@ class TestSecrets:
         harm(drive)
         with pytest.raises(StoreError, match=r"missing|damaged"):
             driver.forget_secrets(UUID)
+
+
+class TestWhatIsLeftOpen:
+    """A service knows some things at spawn only; the drive remembers."""
+
+    FULL = {  # noqa: RUF012
+        "admin_pass": "hunter2hunter2",
+        "injected_files": [
+            InjectedFile(path="/etc/motd", content=b"Welcome.\n"),
+            InjectedFile(path="/etc/x", content=bytes(range(256))),
+        ],
+        "devices": [
+            NicDevice(mac=MAC, tags=("a",), bus="pci", address="0000:00:03.0"),
+            DiskDevice(
+                serial="s1", tags=("b",), bus="scsi", address="0:0:1:2"
+            ),
+        ],
+    }
+    LESS = {  # noqa: RUF012
+        "devices": [
+            NicDevice(mac=MAC, tags=("a",)),
+            DiskDevice(serial="s1", tags=("b",)),
+        ]
+    }
+
+    @FORMATS
+    @pytest.mark.parametrize(
+        "hook", ["spawn", "reboot", "finish_migration", "refresh", "evacuate"]
+    )
+    def test_it_is_as_on_the_drive(
+        self, make: Make, drive: Path, form: str, hook: str
+    ) -> None:
+        driver = make(f"[DEFAULT]\nconfig_drive_format = {form}\n")
+        driver.spawn(wanted(**self.FULL))
+        before = image.read(drive.read_bytes()).tree
+        known = wanted(launched=True, **self.LESS)
+        assert driver.status(known).state == FRESH
+        changed = wanted(launched=True, **self.LESS | NEW)
+        if hook == "evacuate":
+            driver.rebuild(changed, evacuate=True)
+        else:
+            getattr(driver, hook)(changed)
+        assert role(drive) == "new"
+        after = image.read(drive.read_bytes()).tree
+        differing = {
+            path
+            for path in before.files
+            if before.files[path] != after.files[path]
+        }
+        assert {path.rpartition("/")[2] for path in differing} == {
+            "meta_data.json"
+        }
+        found = meta_data(drive)
+        assert found.pop("meta") == {"role": "new"}
+        former = before.files["openstack/latest/meta_data.json"]
+        assert found.items() <= json.loads(former).items()
+
+    def test_a_rebuild_takes_the_request_as_it_is(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        driver.spawn(wanted(**self.FULL))
+        driver.rebuild(wanted(**self.LESS))
+        found = meta_data(drive)
+        assert "admin_pass" not in found
+        assert "files" not in found
+
+    def test_what_was_forgotten_does_not_come_back(
+        self, make: Make, drive: Path
+    ) -> None:
+        driver = make(ONE_SHOT)
+        driver.spawn(wanted(**self.FULL))
+        driver.forget_secrets(UUID)
+        for hook in (driver.refresh, driver.reboot, driver.spawn):
+            hook(wanted(launched=True, **self.LESS))
+            hook(wanted(launched=True, **self.FULL | NEW))
+            assert "admin_pass" not in meta_data(drive)
+            assert len(meta_data(drive)["files"]) == 2
+
+
+class TestWhatAGuestWrites:
+    """A guest may write anything to a writable drive."""
+
+    @pytest.fixture
+    def forge(self, make: Make, drive: Path) -> Callable[..., Any]:
+        driver = make("[DEFAULT]\nconfig_drive_format = vfat\n")
+        driver.spawn(wanted())
+
+        def forge(
+            meta_data: dict[str, Any], without: tuple[str, ...] = ()
+        ) -> ConfigDriveDriver:
+            tree = image.read(drive.read_bytes()).tree
+            path = "openstack/latest/meta_data.json"
+            told = json.loads(tree.files[path]) | meta_data
+            files = {**tree.files, path: json.dumps(told).encode()}
+            drive.write_bytes(
+                image.build(
+                    VFAT,
+                    type(tree)(files),
+                    timestamp=0,
+                    serial=1,
+                    without=without,
+                ).data
+            )
+            return driver
+
+        return forge
+
+    @pytest.mark.parametrize(
+        "name", ["nonsense", "uuid", "hostname", "network", "config_drive"]
+    )
+    def test_names_of_secrets_that_are_none(
+        self, forge: Callable[..., Any], drive: Path, name: str
+    ) -> None:
+        driver = forge({}, (name,))
+        assert driver.status(wanted()).state == FRESH
+        driver.refresh(wanted(**NEW))
+        assert role(drive) == "new"
+        driver.forget_secrets(UUID, names=["admin_pass"])
+        imprint = image.read(drive.read_bytes()).imprint
+        assert imprint is not None
+        assert imprint.without == ("admin_pass",)
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            {"random_seed": "QUFB" * 2000},
+            {"random_seed": 7},
+            {"admin_pass": ["x"]},
+            {"admin_pass": ""},
+            {"files": [{"path": None, "content_path": "/content/0000"}]},
+            {"files": [{"content_path": []}, 3, None]},
+            {"files": {"x": 1}},
+            {"devices": [{"mac": MAC, "bus": "a\nb", "address": {}}, 5]},
+            {"devices": {"mac": MAC}},
+        ],
+        ids=str,
+    )
+    def test_what_no_request_could_say(
+        self, forge: Callable[..., Any], drive: Path, told: dict[str, Any]
+    ) -> None:
+        driver = forge(told)
+        changed = wanted(devices=[NicDevice(mac=MAC, tags=("a",))], **NEW)
+        driver.status(changed)
+        driver.reboot(changed)
+        assert role(drive) == "new"
+        assert driver.status(changed).state == FRESH
+
+    def test_words_for_a_log(
+        self, forge: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("DEBUG")
+        driver = forge({"x\nCRITICAL fire\x1b[31m": 1, "y" * 100_000: 2})
+        found = driver.status(wanted())
+        driver.refresh(wanted())
+        for text in (str(found), *caplog.messages):
+            assert text.isprintable()
+            assert len(text) < 2000
+
+    def test_more_than_anybody_reads(self, make: Make, drive: Path) -> None:
+        driver = make("[DEFAULT]\nconfig_drive_format = vfat\n")
+        driver.spawn(wanted())
+        tree = image.read(drive.read_bytes()).tree
+        path = "openstack/latest/meta_data.json"
+        files = {**tree.files, path: b"[" + b"1," * (4 << 20) + b"1]"}
+        data = image.build(VFAT, type(tree)(files), timestamp=0, serial=1).data
+        drive.write_bytes(data.replace(b"sha256=", b"sha256-"))
+        found = driver.status(wanted())
+        assert found.state == DAMAGED
+        assert "8,388,611 bytes" in str(found)
+
+
+class TestUndone:
+    """An exchange that fails in whatever step leaves all as it was."""
+
+    def test_a_write_that_fails_late(
+        self,
+        driver: ConfigDriveDriver,
+        drive: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        driver.spawn(wanted())
+        before = drive.read_bytes()
+        guest = Guest(drive)
+        real = FileStore.write
+        failed = []
+
+        def write(store: FileStore, uuid: str, data: bytes) -> Any:
+            real(store, uuid, data)
+            if not failed:
+                failed.append(True)
+                raise StoreError("can't flush")
+
+        monkeypatch.setattr(FileStore, "write", write)
+        with pytest.raises(StoreError, match="can't flush"):
+            driver.refresh(wanted(**NEW), guest)
+        assert guest.reads == drive.read_bytes() == before
+
+    def test_a_taking_that_is_interrupted(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        driver.spawn(wanted())
+        before = drive.read_bytes()
+        guest = Guest(drive)
+
+        def take() -> None:
+            guest.reads = None
+            raise KeyboardInterrupt
+
+        guest.take = take  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            driver.refresh(wanted(**NEW), guest)
+        assert guest.reads == drive.read_bytes() == before
+
+    def test_where_there_was_none_there_is_none(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        driver.spawn(wanted())
+        guest = Guest(drive, "give for good")
+        drive.unlink()
+        with pytest.raises(StoreError, match="the guest has none now"):
+            driver.refresh(wanted(**NEW), guest)
+        assert not drive.exists()
+
+
+class TestLeftovers:
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda driver: driver.spawn(wanted()),
+            lambda driver: driver.reboot(wanted()),
+            lambda driver: driver.refresh(wanted()),
+            lambda driver: driver.forget_secrets(UUID),
+            lambda driver: driver.rebuild(wanted()),
+        ],
+        ids=["spawn", "reboot", "refresh", "forget", "rebuild"],
+    )
+    def test_what_a_killed_writer_left_goes(
+        self,
+        driver: ConfigDriveDriver,
+        drive: Path,
+        act: Callable[[ConfigDriveDriver], Any],
+    ) -> None:
+        driver.spawn(wanted())
+        drive.with_name("disk.config.new").write_bytes(b"secret")
+        act(driver)
+        assert os.listdir(drive.parent) == ["disk.config"]
+
+    def test_one_that_cannot_go_does_not_keep_the_others(
+        self, driver: ConfigDriveDriver, drive: Path, instances: Path
+    ) -> None:
+        driver.spawn(wanted())
+        (instances / f"{UUID}_resize").symlink_to("/tmp")
+        with pytest.raises(StoreError, match="a symbolic link"):
+            driver.destroy(UUID)
+        assert not drive.exists()
+
+
+@pytest.mark.parametrize("by", ["request", "uuid"])
+def test_a_damaged_drive_is_not_put_back(
+    driver: ConfigDriveDriver, drive: Path, kept: Path, by: str
+) -> None:
+    driver.spawn(wanted())
+    driver.migrate_disk_and_power_off(UUID)
+    driver.finish_migration(wanted(**NEW))
+    kept.write_bytes(b"no drive")
+    before = drive.read_bytes()
+    if by == "uuid":
+        with pytest.raises(NoWholeDrive, match="it stays there"):
+            driver.finish_revert_migration(UUID)
+        assert drive.read_bytes() == before
+        assert kept.exists()
+    else:
+        driver.finish_revert_migration(wanted())
+        assert role(drive) == "old"
+        assert not kept.exists()
+
+
+def test_a_resize_that_was_killed_is_begun_again(
+    driver: ConfigDriveDriver, drive: Path, kept: Path
+) -> None:
+    driver.spawn(wanted())
+    driver.migrate_disk_and_power_off(UUID)
+    driver.finish_migration(UUID)
+    # Both say the same: nothing that could be lost.
+    assert driver.migrate_disk_and_power_off(UUID) is True
+    assert role(kept) == "old"
+    assert not drive.exists()
+
+
+def test_after_a_destroy_a_guest_is_a_new_one(make: Make, drive: Path) -> None:
+    """As nova rebuilds: destroy, then spawn of what was launched."""
+    driver = make(ONE_SHOT)
+    driver.spawn(wanted(**SECRETS))
+    driver.forget_secrets(UUID)
+    driver.destroy(UUID)
+    driver.spawn(wanted(launched=True, **SECRETS))
+    assert meta_data(drive)["admin_pass"] == SECRETS["admin_pass"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+class TestUnreadable:
+    """libvirt gives a disk's file to QEMU's user, and not always back."""
+
+    @pytest.fixture
+    def theirs(self, driver: ConfigDriveDriver) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as name:
+            root = Path(name)
+            os.chown(root, NOBODY, NOBODY)
+            driver._conf.set_override("instances_path", name)
+            driver.spawn(wanted())
+            drive = root / UUID / "disk.config"
+            os.chown(drive, 0, 0)
+            yield drive
+
+    def test_without_another_way_it_is_told(
+        self, driver: ConfigDriveDriver, theirs: Path
+    ) -> None:
+        def look() -> str:
+            with pytest.raises(DriveUnreadable) as caught:
+                driver.status(wanted())
+            return str(caught.value)
+
+        assert as_nobody(look).startswith(f"can't read {theirs}: this user")
+
+    def test_with_another_way_all_is_as_ever(
+        self, driver: ConfigDriveDriver, theirs: Path
+    ) -> None:
+        data = theirs.read_bytes()
+        asked = []
+
+        def peek(location: Any, most: int) -> bytes:
+            asked.append((str(location), most >= len(data)))
+            return data
+
+        def work() -> list[Any]:
+            able = driver.reading_by(peek)
+            found = [able.status(wanted()).state, able.reboot(UUID).built]
+            made = able.refresh(wanted(**NEW))
+            assert made is not None
+            return [*found, made.built, asked]
+
+        *found, asked_then = as_nobody(work)
+        assert found == [FRESH, False, True]
+        assert asked_then == [(str(theirs), True)] * 3
+        assert role(theirs) == "new"
+        assert theirs.stat().st_uid == NOBODY
 
 
 def test_what_another_host_has_now_is_left(

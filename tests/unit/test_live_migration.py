@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 import struct
@@ -19,6 +20,7 @@ from cfgdrive_virt.exception import (
     MigrationRefused,
     StoreError,
 )
+from cfgdrive_virt.model.migration import sum_of
 
 from .samples import UUID, wanted
 
@@ -238,18 +240,64 @@ def test_of_what_both_hosts_see_nothing_is_carried_or_removed(
     assert hosts.left("a") == [DRIVE]
 
 
-def test_shared_is_what_is_seen_not_what_is_told(
+def test_what_is_told_to_be_shared_and_is_not_seen_is_no_local_drive(
     make: Callable[..., Hosts],
 ) -> None:
     told = "[cfgdrive_virt]\ninstances_path_shared = yes\n"
-    assert make("iso9660", told).checked().shared is False
+    with pytest.raises(MigrationRefused, match="isn't this host's"):
+        make("iso9660", told).check()
+
+
+def test_what_is_told_to_be_local_and_is_seen_is_shared(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make("iso9660", "[cfgdrive_virt]\ninstances_path_shared = no\n")
+    hosts.homes["b"] = hosts.homes["a"]
+    drive = hosts.check(block_migration=False)
+    assert drive is not None
+    assert drive.shared is True
+
+
+def test_two_checks_at_a_time_do_not_disturb_each_other(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    domain = hosts.domain()
+    with hosts.at("a") as driver:
+        first, second = (
+            driver.check_can_live_migrate_destination(UUID) for _ in range(2)
+        )
+        for check in (first, second):
+            drive = driver.check_can_live_migrate_source(
+                check, domain, block_migration=False
+            )
+            assert drive is not None
+            assert drive.shared is True
+            driver.cleanup_live_migration_destination_check(check)
+    assert hosts.left("a") == [DRIVE]
+
+
+@pytest.mark.parametrize("token", ["../../etc/passwd", "", "0", "x" * 32])
+def test_a_token_that_is_none_leads_nowhere(
+    make: Callable[..., Hosts], token: str
+) -> None:
+    hosts = make()
+    domain = hosts.domain()
+    with hosts.at("a") as driver:
+        check = driver.check_can_live_migrate_destination(UUID)
+        forged = dataclasses.replace(check, token=token)
+        with pytest.raises(StoreError, match="is no token"):
+            driver.check_can_live_migrate_source(
+                forged, domain, block_migration=False
+            )
 
 
 def test_what_should_be_seen_and_is_not_is_told(
     make: Callable[..., Hosts],
 ) -> None:
     hosts = make()
-    drive = MigratingDrive(UUID, str(hosts.path), shared=True, readonly=True)
+    place = str(hosts.driver.location(UUID))
+    drive = MigratingDrive(UUID, place, shared=True, readonly=True)
     with (
         hosts.at("b") as driver,
         pytest.raises(MigrationRefused, match="see that its storage is"),
@@ -261,6 +309,7 @@ def test_a_guest_without_a_drive_needs_nothing(
     make: Callable[..., Hosts],
 ) -> None:
     hosts = make()
+    hosts.drive("a").unlink()
     with hosts.at("a") as driver:
         check = driver.check_can_live_migrate_destination(UUID)
         found = driver.check_can_live_migrate_source(
@@ -269,24 +318,22 @@ def test_a_guest_without_a_drive_needs_nothing(
     assert found is None
 
 
-def test_a_check_leaves_nothing(make: Callable[..., Hosts]) -> None:
-    hosts = make()
-    hosts.check()
-    assert (hosts.left("a"), hosts.left("b")) == ([DRIVE], [])
-    # And what a host that was killed left is the next check's.
-    with hosts.at("b") as driver:
-        driver.check_can_live_migrate_destination(UUID)
-    hosts.check()
-    assert hosts.left("b") == []
-
-
-def test_a_token_of_another_time_is_no_sign(
+def test_a_guest_that_has_lost_its_drive_stays(
     make: Callable[..., Hosts],
 ) -> None:
     hosts = make()
     with hosts.at("a") as driver:
-        driver.check_can_live_migrate_destination(UUID)
-    assert hosts.checked().shared is False
+        check = driver.check_can_live_migrate_destination(UUID)
+        with pytest.raises(MigrationRefused, match="refresh it, or unrescue"):
+            driver.check_can_live_migrate_source(
+                check, "<domain/>", block_migration=True
+            )
+
+
+def test_a_check_leaves_nothing(make: Callable[..., Hosts]) -> None:
+    hosts = make()
+    hosts.check()
+    assert (hosts.left("a"), hosts.left("b")) == ([DRIVE], [])
 
 
 class TestRefused:
@@ -358,25 +405,116 @@ class TestRefused:
                 )
 
 
-@pytest.mark.parametrize(
-    "hook",
-    [
-        "post_live_migration",
-        "rollback_live_migration_at_destination",
-    ],
-)
-def test_a_drive_that_a_guest_has_is_left(
-    make: Callable[..., Hosts], hook: str
+def locked_as_by_qemu(file: Any) -> None:
+    lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 100, 1, 0)
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+
+
+def test_a_drive_that_a_guest_has_is_never_removed(
+    make: Callable[..., Hosts],
 ) -> None:
     hosts = make("vfat")
+    data = hosts.drive("a").read_bytes()
     drive = hosts.checked()
-    with hosts.drive("a").open("r+b") as file:
-        # As QEMU does.
-        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 100, 1, 0)
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+    with hosts.drive("a").open("r+b") as a, hosts.drive("b").open("r+b") as b:
+        locked_as_by_qemu(a)
+        locked_as_by_qemu(b)
         with (
             hosts.at("a") as driver,
             pytest.raises(ConfigDriveError, match="in use"),
         ):
-            getattr(driver, hook)(drive)
+            driver.post_live_migration(drive)
+        with hosts.at("b") as driver:
+            for again in (
+                lambda: driver.rollback_live_migration_at_destination(drive),
+                lambda: driver.pre_live_migration(drive, lambda: data),
+            ):
+                with pytest.raises(ConfigDriveError, match="in use"):
+                    again()
     assert hosts.drive("a").exists()
+    assert hosts.drive("b").exists()
+
+
+class TestTooLate:
+    """A hook of a migration that is over, when the instance is off."""
+
+    def test_a_rollback_leaves_a_guest_that_has_come(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        data = hosts.drive("a").read_bytes()
+        drive = hosts.checked()
+        with hosts.at("b") as driver:
+            driver.pre_live_migration(drive, lambda: data)
+            driver.post_live_migration_at_destination(drive)
+            driver.rollback_live_migration_at_destination(drive)
+        assert hosts.left("b") == [DRIVE]
+
+    def test_a_rollback_without_a_beginning_leaves_all(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        with hosts.at("b") as driver:
+            driver.spawn(wanted())
+            driver.rollback_live_migration_at_destination(hosts_drive(hosts))
+        assert hosts.left("b") == [DRIVE]
+
+    def test_the_source_leaves_a_guest_that_has_come_back(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        data = hosts.drive("a").read_bytes()
+        drive = hosts.checked()
+        with hosts.at("a") as driver:
+            # As the destination of the way back has it.
+            driver.pre_live_migration(drive, lambda: data)
+            driver.post_live_migration_at_destination(drive)
+            driver.post_live_migration(drive)
+        assert hosts.left("a") == [DRIVE]
+
+    def test_what_was_changed_meanwhile_is_not_lost(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        drive = hosts.checked()
+        with hosts.at("a") as driver:
+            driver.refresh(wanted(metadata={"changed": "meanwhile"}))
+            driver.post_live_migration(drive)
+        assert hosts.left("a") == [DRIVE]
+
+
+def hosts_drive(hosts: Hosts) -> MigratingDrive:
+    place = str(hosts.driver.location(UUID))
+    return MigratingDrive(UUID, place, shared=False, readonly=True)
+
+
+def test_a_mark_goes_with_its_instance(make: Callable[..., Hosts]) -> None:
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        assert hosts.left("b") == [DRIVE, f"{DRIVE}.migrating"]
+        driver.destroy(UUID)
+    assert hosts.left("b") == []
+
+
+@pytest.mark.parametrize("lie", ["place", "size", "zeros", "type"])
+def test_a_source_is_not_believed(
+    make: Callable[..., Hosts], lie: str
+) -> None:
+    hosts = make()
+    drive = hosts.checked()
+    told = {
+        "place": {"location": "/etc/passwd"},
+        "size": {"size": 300 << 20},
+        "zeros": {"size": 4096, "sha256": sum_of(bytes(4096))},
+        "type": {},
+    }[lie]
+    lying = dataclasses.replace(drive, **told)
+    sent: Any = None if lie == "type" else bytes(4096)
+    with hosts.at("b") as driver, pytest.raises(MigrationRefused):
+        driver.pre_live_migration(lying, lambda: sent)
+    assert hosts.left("b") == []

@@ -11,7 +11,7 @@ from cfgdrive_virt.adapters import inputs, terminal
 from cfgdrive_virt.adapters.command_line import options
 from cfgdrive_virt.adapters.libvirt import LibvirtService, connected
 from cfgdrive_virt.driver import ConfigDriveDriver, Drive
-from cfgdrive_virt.metadata import secrets
+from cfgdrive_virt.model.request import ONE_SHOT
 from cfgdrive_virt.model.status import FRESH
 
 _MOST_DOMAIN_BYTES = 16 * 1024 * 1024
@@ -118,7 +118,7 @@ def refresh(
 @click.option(
     "--secret",
     "names",
-    type=click.Choice(secrets.NAMES),
+    type=click.Choice(ONE_SHOT),
     multiple=True,
     help="May be given more than once. Default: [cfgdrive_virt]"
     " one_shot_secrets.",

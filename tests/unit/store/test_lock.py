@@ -116,22 +116,22 @@ def test_a_lock_file_is_opened_by_the_lock_alone(tmp_path: Path) -> None:
     assert Child(opened).answer() == 1
 
 
-def test_locks_are_256_of_each_at_most_and_stay(instances: Path) -> None:
-    for uuid in (UUID, f"{UUID[:2]}{OTHER_UUID[2:]}", OTHER_UUID):
+def test_locks_are_4096_of_each_at_most_and_stay(instances: Path) -> None:
+    for uuid in (UUID, f"{UUID[:3]}{OTHER_UUID[3:]}", OTHER_UUID):
         for what in ("drive", "domain"):
             with locked(instances, uuid, what):
                 pass
     assert names(instances / "locks") == [
-        "cfgdrive-virt-domain-00",
-        "cfgdrive-virt-domain-83",
-        "cfgdrive-virt-drive-00",
-        "cfgdrive-virt-drive-83",
+        "cfgdrive-virt-domain-000",
+        "cfgdrive-virt-domain-836",
+        "cfgdrive-virt-drive-000",
+        "cfgdrive-virt-drive-836",
     ]
 
 
 def test_without_a_word_the_lock_is_the_drives(instances: Path) -> None:
     take(instances)
-    assert names(instances / "locks") == ["cfgdrive-virt-drive-83"]
+    assert names(instances / "locks") == ["cfgdrive-virt-drive-836"]
 
 
 def test_the_drives_lock_is_taken_within_the_domains(instances: Path) -> None:

@@ -1,0 +1,115 @@
+"""What a drive that is there says of what a request leaves open.
+
+A service knows some things only when it makes an instance: the password and
+the injected files, the seed, the addresses that libvirt gave its devices.
+What a drive says may have been written by its guest: it is taken only if a
+request could have said so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cfgdrive_virt.exception import InvalidRequest
+from cfgdrive_virt.metadata.check import random_seed
+from cfgdrive_virt.model.request import (
+    ConfigDriveRequest,
+    Device,
+    DiskDevice,
+    InjectedFile,
+    NicDevice,
+)
+from cfgdrive_virt.model.tree import MetadataTree
+
+_META_DATA = "openstack/latest/meta_data.json"
+
+#: Bytes of meta_data.json that are looked into; ours has some thousands.
+_MOST_BYTES = 4 * 1024 * 1024
+
+_Told = Mapping[str, Any]
+_Known = dict[str, Any]
+
+
+def completed(
+    request: ConfigDriveRequest, tree: MetadataTree
+) -> ConfigDriveRequest:
+    """Return a request with what it leaves open as a drive says it.
+
+    That is random_seed, admin_pass and injected_files, and bus and address of
+    devices.
+    """
+    content = tree.files.get(_META_DATA, b"")
+    try:
+        document = json.loads(content[:_MOST_BYTES])
+    except (ValueError, RecursionError):
+        return request
+    if not isinstance(document, Mapping):
+        return request
+    for known in (_seed, _password, _files, _devices):
+        # What no request could say stays open.
+        with contextlib.suppress(InvalidRequest):
+            request = dataclasses.replace(
+                request, **known(request, document, tree)
+            )
+    return request
+
+
+def _seed(request: ConfigDriveRequest, _: Any, tree: MetadataTree) -> _Known:
+    return {} if request.random_seed else {"random_seed": random_seed(tree)}
+
+
+def _password(request: ConfigDriveRequest, document: _Told, _: Any) -> _Known:
+    if request.admin_pass is not None:
+        return {}
+    return {"admin_pass": document.get("admin_pass")}
+
+
+def _files(
+    request: ConfigDriveRequest, document: _Told, tree: MetadataTree
+) -> _Known:
+    told = document.get("files")
+    if request.injected_files or not isinstance(told, list):
+        return {}
+    found = []
+    for entry in told:
+        path = entry.get("content_path") if isinstance(entry, dict) else None
+        content = tree.files.get(f"openstack{path}")
+        if content is not None:
+            found.append(InjectedFile(path=entry.get("path"), content=content))
+    return {"injected_files": found}
+
+
+def _devices(request: ConfigDriveRequest, document: _Told, _: Any) -> _Known:
+    told = document.get("devices")
+    if not isinstance(told, list):
+        return {}
+    known = {_key(device): device for device in told}
+    return {"devices": [_located(one, known) for one in request.devices]}
+
+
+def _key(told: Any) -> tuple[str, str] | None:
+    """Return what a device on a drive is found by."""
+    if isinstance(told, dict):
+        for name in ("mac", "serial"):
+            if isinstance(told.get(name), str):
+                return name, told[name]
+    return None
+
+
+def _located(device: Device, known: Mapping[Any, Any]) -> Device:
+    if isinstance(device, NicDevice):
+        told = known.get(("mac", device.mac), {})
+    elif isinstance(device, DiskDevice) and device.serial is not None:
+        told = known.get(("serial", device.serial), {})
+    else:
+        return device
+    found = {
+        name: told[name]
+        for name in ("bus", "address")
+        if getattr(device, name) is None and told.get(name, "none") != "none"
+    }
+    return dataclasses.replace(device, **found)
