@@ -17,8 +17,7 @@ the owner and mode that this host's files have.  By what, the service decides;
     (the guest moves)
     source:      post_live_migration
     destination: post_live_migration_at_destination
-    or else
-    destination: rollback_live_migration_at_destination
+    or else      rollback_live_migration_at_destination
 
 No lock is held between the hooks, and none on two hosts at a time.
 """
@@ -44,8 +43,6 @@ from cfgdrive_virt.store import handover
 from cfgdrive_virt.store.lock import locked
 from cfgdrive_virt.upkeep import Upkeep
 
-_TOKEN_SIZE = 16
-
 
 class LiveMigration(Upkeep):
     """The hooks of a live migration's two hosts."""
@@ -67,7 +64,7 @@ class LiveMigration(Upkeep):
             if storage.in_rbd(settings):
                 cluster = storage.rbd_store_of(settings).cluster()
                 return DestinationCheck(uuid, location, cluster, None)
-            token = self._urandom(_TOKEN_SIZE).hex()
+            token = self._urandom(16).hex()
             with locked(settings.instances_path, uuid):
                 handover.make_token(settings.instances_path, uuid, token)
         return DestinationCheck(uuid, location, None, token)
@@ -77,11 +74,8 @@ class LiveMigration(Upkeep):
     ) -> None:
         """Remove what the check left on this host, the destination."""
         if check.token is not None:
-            handover.remove_token(
-                self.settings.instances_path,
-                canonical(check.uuid),
-                check.token,
-            )
+            root = self.settings.instances_path
+            handover.remove_token(root, canonical(check.uuid), check.token)
 
     def check_can_live_migrate_source(
         self,

@@ -98,7 +98,7 @@ class Renewal(Upkeep):
                 known = set(left_out_of(contents))
                 location = store.location(uuid)
                 # What a killed writer left may have them, too.
-                store.sweep(uuid)
+                store.sweep(uuid, thorough=True)
                 if wanted <= known:
                     if medium:
                         medium.give()

@@ -36,7 +36,7 @@ class Store(Protocol):
     def write(self, uuid: str, data: bytes) -> Location:
         """Write an instance's drive, in place of one that is there."""
 
-    def sweep(self, uuid: str) -> None:
+    def sweep(self, uuid: str, *, thorough: bool) -> None:
         """Remove what killed writers left of an instance's drive."""
 
     def delete(self, uuid: str) -> bool:

@@ -272,7 +272,7 @@ class Upkeep(Planner):
 def sweep(store: storage.Store, uuid: str) -> None:
     """Remove what killed writers left, if nobody has it open."""
     with contextlib.suppress(StoreError):
-        store.sweep(uuid)
+        store.sweep(uuid, thorough=False)
 
 
 def _built(location: Location, image: DriveImage) -> str:

@@ -95,7 +95,7 @@ class FileStore:
             raise StoreError(f"{path} holds more than {most:,} bytes")
         return data
 
-    def sweep(self, uuid: str) -> None:
+    def sweep(self, uuid: str, *, thorough: bool) -> None:  # noqa: ARG002
         """Remove what a writer that was killed may have left.
 
         :raises StoreError: if it can't be removed

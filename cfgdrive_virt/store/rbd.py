@@ -99,14 +99,19 @@ class RbdStore:
         self._at(location, "write", lambda at, name: at.write(name, data))
         return location
 
-    def sweep(self, uuid: str) -> None:
+    def sweep(self, uuid: str, *, thorough: bool) -> None:
         """Remove what writers that were killed may have left.
 
+        :param thorough: also what somebody was killed while removing it
         :raises StoreError: if something can't be removed; it says who has it
             open
         """
         location = self.location(uuid)
-        self._at(location, "sweep", lambda at, name: at.sweep(name))
+        self._at(
+            location,
+            "sweep",
+            lambda at, name: at.sweep(name, thorough=thorough),
+        )
 
     def delete(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import dataclasses
 from collections.abc import Iterator
 
 import rbd
@@ -24,6 +26,36 @@ _MOST_AT_ONCE = 4 * 1024 * 1024
 
 #: Of two writers of a volume with an exclusive lock, one would wait for ever.
 FEATURES = rbd.RBD_FEATURE_LAYERING
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What a volume tells of itself.
+
+    :param identifier: of the image, whatever its name
+    :param size: in bytes
+    :param created: in seconds since 1970
+    :param users: who has it open, in words
+    """
+
+    identifier: str = ""
+    size: int = 0
+    created: float = 0.0
+    ours: bool = False
+    users: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
+
+
+def look_at(image: rbd.Image) -> Look:
+    """Return what a volume that is open tells of itself."""
+    return Look(
+        image.id(),
+        image.size(),
+        calendar.timegm(image.create_timestamp().utctimetuple()),
+        is_marked(image),
+        tuple(map(_in_words, image.watchers_list())),
+        tuple(snap["name"] for snap in image.list_snaps()),
+    )
 
 
 def in_sectors(size: int) -> int:
@@ -108,3 +140,9 @@ def _extents(data: bytes) -> Iterator[tuple[int, int]]:
             start = at
     if start is not None:
         yield start, len(data)
+
+
+def _in_words(watcher: dict[str, object]) -> str:
+    """Return who holds a volume open: address:port/nonce, and a number."""
+    address = str(watcher["addr"]).rpartition(":")[0].strip("[]")
+    return f"host {address} (client.{watcher['id']})"

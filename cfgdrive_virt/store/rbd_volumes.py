@@ -17,15 +17,14 @@ stays.
 
 from __future__ import annotations
 
-import calendar
 import contextlib
-import dataclasses
 
 import rados
 import rbd
 
 from cfgdrive_virt.store import rbd_image
 from cfgdrive_virt.store.ceph import ERRORS, InUse, Refusal, is_broken
+from cfgdrive_virt.store.rbd_image import Look
 
 #: What follows a drive's name while it is written.
 NEW = (".new", ".new1", ".new2")
@@ -38,24 +37,6 @@ _MOST_REMOVALS = 20
 
 _ANOTHER = "another writer is at work on it; try again"
 _LET_GO = "what a killed process had open is let go after 30 seconds"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Look:
-    """What a volume tells of itself.
-
-    :param identifier: of the image, whatever its name
-    :param size: in bytes
-    :param created: in seconds since 1970
-    :param users: who has it open, in words
-    """
-
-    identifier: str = ""
-    size: int = 0
-    created: float = 0.0
-    ours: bool = False
-    users: tuple[str, ...] = ()
-    snapshots: tuple[str, ...] = ()
 
 
 class _StaleNameError(Refusal):
@@ -84,14 +65,7 @@ class Volumes:
         """Look at a volume; None if there is none that can be opened."""
         try:
             with self._reading(name) as image:
-                return Look(
-                    image.id(),
-                    image.size(),
-                    calendar.timegm(image.create_timestamp().utctimetuple()),
-                    rbd_image.is_marked(image),
-                    tuple(map(_in_words, image.watchers_list())),
-                    tuple(snap["name"] for snap in image.list_snaps()),
-                )
+                return rbd_image.look_at(image)
         except rbd.ImageNotFound:
             return None
 
@@ -147,11 +121,15 @@ class Volumes:
                 self._erase(name)
         return existed
 
-    def sweep(self, name: str) -> None:
+    def sweep(self, name: str, *, thorough: bool = True) -> None:
         """Remove what a drive's writers left.
 
+        :param thorough: also what is half removed; to look for that takes as
+            long as to write a drive
         :raises Refusal: if any of it can't be removed
         """
+        if not thorough and not self._shows_leftovers(name):
+            return
         # As much as can be; then what couldn't.
         refused = None
         for leftover in (name + suffix for suffix in NEW):
@@ -297,6 +275,13 @@ class Volumes:
             _check_unused(look)
             self._erase(left)
 
+    def _shows_leftovers(self, name: str) -> bool:
+        for suffix in NEW:
+            with contextlib.suppress(rados.ObjectNotFound):
+                self._ioctx.stat(f"rbd_id.{name}{suffix}")
+                return True
+        return False
+
     def _discarded(self, name: str, left: str) -> bool:
         try:
             self._discard(name, left)
@@ -361,9 +346,3 @@ def _check_unused(look: Look | None) -> None:
             f"it has snapshots: {', '.join(look.snapshots)}; remove them (rbd"
             " snap purge)"
         )
-
-
-def _in_words(watcher: dict[str, object]) -> str:
-    """Return who holds a volume open: address:port/nonce, and a number."""
-    address = str(watcher["addr"]).rpartition(":")[0].strip("[]")
-    return f"host {address} (client.{watcher['id']})"
