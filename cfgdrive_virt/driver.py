@@ -30,8 +30,8 @@ class ConfigDriveDriver(Lifecycle, Renewal, LiveMigration):
     :param urandom: gives so many random bytes
     :param architecture: the host's, for images that name none
     :param peek: reads a drive that this process may not, so many bytes of it
-        at most; None if it isn't there.  libvirt gives a disk's file to QEMU's
-        user, and a read-only one never back
+        at most; returns None if it can't.  libvirt gives a disk's file to
+        QEMU's user, and a read-only one never back
     """
 
     def reading_by(self, peek: Peek) -> ConfigDriveDriver:

@@ -24,11 +24,16 @@ No lock is held between the hooks, and none on two hosts at a time.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from cfgdrive_virt import journal, storage
 from cfgdrive_virt.device.domain import Domain
-from cfgdrive_virt.exception import MigrationRefused, StoreError
+from cfgdrive_virt.exception import (
+    DriveUnreadable,
+    MigrationRefused,
+    StoreError,
+)
 from cfgdrive_virt.model.drive import Location, is_drive
 from cfgdrive_virt.model.migration import (
     DestinationCheck,
@@ -41,7 +46,7 @@ from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import examine
 from cfgdrive_virt.store import handover
 from cfgdrive_virt.store.lock import locked
-from cfgdrive_virt.upkeep import Upkeep
+from cfgdrive_virt.upkeep import Upkeep, refuse_users
 
 
 class LiveMigration(Upkeep):
@@ -183,13 +188,15 @@ class LiveMigration(Upkeep):
                     )
                 entry.outcome = "both hosts see it"
                 return
-            data = self._read(settings, store, uuid)
+            data = None
+            with contextlib.suppress(DriveUnreadable):
+                data = self._read(settings, store, uuid)
             if data is None or not drive.is_same(data):
                 data = fetch()
             self._check_fetched(settings, drive, location, data)
             with locked(settings.instances_path, uuid):
                 if store.exists(uuid):
-                    _refuse_users(store, uuid)
+                    refuse_users(store, uuid)
                 with handover.marked(settings.instances_path, location):
                     store.write(uuid, data)
             entry.outcome = f"placed {location}, {len(data):,} bytes"
@@ -215,7 +222,7 @@ class LiveMigration(Upkeep):
                     entry.outcome = f"left alone {location}"
                     entry.reason = "it is another one than has been migrated"
                     return
-                _refuse_users(store, uuid)
+                refuse_users(store, uuid)
                 store.delete(uuid)
             entry.outcome = "removed"
 
@@ -267,7 +274,7 @@ class LiveMigration(Upkeep):
                     entry.outcome = "there is none that was placed"
                     return
                 if store.exists(uuid):
-                    _refuse_users(store, uuid)
+                    refuse_users(store, uuid)
                 # First: what bears it no more may be a guest's.
                 handover.unmark(location)
                 store.delete(uuid)
@@ -282,10 +289,9 @@ class LiveMigration(Upkeep):
     ) -> None:
         """Refuse bytes that aren't the source's drive."""
         if not isinstance(data, bytes) or len(data) != drive.size:
-            size = f"{len(data):,}" if isinstance(data, bytes) else "no"
             raise MigrationRefused(
-                f"of {location} {size} bytes came, and the source has"
-                f" {drive.size:,}; try again"
+                f"of {location} other than the source's {drive.size:,} bytes"
+                " came; try again"
             )
         if not drive.readonly:
             # libvirt copies it once more: the guest may write meanwhile.
@@ -324,12 +330,6 @@ class LiveMigration(Upkeep):
                 " instances_path_shared=no"
             )
         return seen
-
-
-def _refuse_users(store: storage.Store, uuid: str) -> None:
-    location = store.location(uuid)
-    if users := store.look(location).users:
-        raise StoreError(f"{location} is in use by {', '.join(users)}")
 
 
 def _check(

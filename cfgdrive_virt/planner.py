@@ -59,8 +59,8 @@ class Planner:
     :param urandom: gives so many random bytes
     :param architecture: the host's, for images that name none
     :param peek: reads a drive that this process may not, so many bytes of it
-        at most; None if it isn't there.  libvirt gives a disk's file to QEMU's
-        user, and a read-only one never back
+        at most; returns None if it can't.  libvirt gives a disk's file to
+        QEMU's user, and a read-only one never back
     """
 
     def __init__(
@@ -215,9 +215,10 @@ class Planner:
         try:
             return store.read(location, most)
         except DriveUnreadable:
-            if self._peek is None:
+            data = self._peek(location, most) if self._peek else None
+            if data is None:
                 raise
-            return self._peek(location, most)
+            return data
 
     def _guest(self, settings: Settings, request: ConfigDriveRequest) -> Guest:
         return policy.guest(

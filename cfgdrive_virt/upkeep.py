@@ -18,6 +18,7 @@ from cfgdrive_virt.device.domain import Domain
 from cfgdrive_virt.exception import (
     ConfigDriveError,
     DriveInUse,
+    DriveUnreadable,
     NoWholeDrive,
     StoreError,
 )
@@ -107,10 +108,16 @@ class Upkeep(Planner):
                 if first:
                     first(settings, uuid, whole=False)
                 found = Status(location, MISSING)
-                if not anew:
-                    found = self._look(settings, store, uuid, request)
-                    if found.contents is None and found.state == DAMAGED:
-                        LOG.warning("Config drive %s is %s", location, found)
+                try:
+                    if not anew:
+                        found = self._look(settings, store, uuid, request)
+                except DriveUnreadable as error:
+                    # To make it anew could lose what only it still says.
+                    LOG.warning("%s; it is left alone", error)
+                    entry.outcome = f"left alone {location}, unread"
+                    return Drive(location, built=False)
+                if found.state == DAMAGED:
+                    LOG.warning("Config drive %s is %s", location, found)
                 same_format = (
                     found.contents is not None
                     and found.contents.format == decision.format
@@ -150,9 +157,13 @@ class Upkeep(Planner):
             with locked(settings.instances_path, uuid):
                 if first:
                     first(settings, uuid, whole=True)
-                self._whole(settings, store, uuid)
-            location = store.location(uuid)
-            entry.outcome = f"left alone {location}"
+                location = store.location(uuid)
+                entry.outcome = f"left alone {location}"
+                try:
+                    self._whole(settings, store, uuid)
+                except DriveUnreadable as error:
+                    LOG.warning("%s; it is left alone", error)
+                    entry.outcome += ", unread"
         return Drive(location, built=False)
 
     def _look(
@@ -273,6 +284,15 @@ def sweep(store: storage.Store, uuid: str) -> None:
     """Remove what killed writers left, if nobody has it open."""
     with contextlib.suppress(StoreError):
         store.sweep(uuid, thorough=False)
+
+
+def refuse_users(store: storage.Store, uuid: str) -> None:
+    """Refuse a drive that somebody has open."""
+    location = store.location(uuid)
+    # Of what libvirt has taken and not given back nobody can tell.
+    with contextlib.suppress(DriveUnreadable):
+        if users := store.look(location).users:
+            raise StoreError(f"{location} is in use by {', '.join(users)}")
 
 
 def _built(location: Location, image: DriveImage) -> str:

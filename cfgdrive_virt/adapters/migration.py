@@ -24,17 +24,21 @@ def fetch_from(source: libvirt.virConnect, drive: MigratingDrive) -> bytes:
     :param source: a connection to the libvirtd that the guest runs on
     :raises DomainError: if it can't be read
     """
-    return _peek(source, drive.uuid, drive.location, drive.size)
+    found = _peek(source, drive.uuid, drive.location, drive.size)
+    if found is None:
+        raise DomainError(f"the source has no guest with {drive.location}")
+    return found
 
 
 def peek_by(connection: libvirt.virConnect) -> Peek:
     """Return what reads drives on a host that this process may not read.
 
     libvirt gives a disk's file to QEMU's user while the guest runs, and a
-    read-only one not back afterwards (dynamic_ownership).
+    read-only one not back afterwards (dynamic_ownership).  It reads what a
+    domain has, whether that runs or not.
     """
 
-    def peek(location: Location, most: int) -> bytes:
+    def peek(location: Location, most: int) -> bytes | None:
         return _peek(connection, location.uuid, location.source, None, most)
 
     return peek
@@ -46,15 +50,13 @@ def _peek(
     source: str,
     size: int | None,
     most: int = 0,
-) -> bytes:
+) -> bytes | None:
     lead = f"can't read {source} through libvirt"
     try:
         domain = connection.lookupByUUIDString(uuid)
         disk = Domain(domain.XMLDesc()).disk_of(source)
         if disk is None:
-            raise DomainError(
-                f"{lead}: domain {domain.name()} has no such disk"
-            )
+            return None
         if size is None:
             size = int(domain.blockInfo(disk.target)[0])
             if size > most:
@@ -64,4 +66,6 @@ def _peek(
             for at in range(0, size, _STEP)
         )
     except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
         raise DomainError(f"{lead}: {error}") from error

@@ -83,14 +83,10 @@ class FileStore:
         try:
             if not _is_a_drive(path):
                 return None
-            with explained(f"can't read {path}"):
+            with _reading(f"can't read {path}"):
                 data = _read(path, most + 1)
         except MissingError:
             return None
-        except StoreError as error:
-            if isinstance(error.__cause__, PermissionError):
-                raise DriveUnreadable(str(error)) from error
-            raise
         if len(data) > most:
             raise StoreError(f"{path} holds more than {most:,} bytes")
         return data
@@ -192,7 +188,7 @@ class FileStore:
                         continue
                     if path.is_file():
                         with contextlib.suppress(MissingError):
-                            yield _stored(FileLocation(found[1], path))
+                            yield _listed(FileLocation(found[1], path))
 
     def look(self, location: Location) -> StoredDrive:
         """Return what there is to know of what :meth:`drives` told of.
@@ -236,8 +232,19 @@ def _read(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
+@contextlib.contextmanager
+def _reading(lead: str) -> Iterator[None]:
+    try:
+        with explained(lead):
+            yield
+    except StoreError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise DriveUnreadable(str(error)) from error
+        raise
+
+
 def _stored(location: FileLocation) -> StoredDrive:
-    with explained(f"can't look at {location}"):
+    with _reading(f"can't look at {location}"):
         handle = os.open(location.path, _READ)
         try:
             status = os.fstat(handle)
@@ -252,6 +259,17 @@ def _stored(location: FileLocation) -> StoredDrive:
             )
         finally:
             os.close(handle)
+
+
+def _listed(location: FileLocation) -> StoredDrive:
+    try:
+        return _stored(location)
+    except DriveUnreadable:
+        # Nobody can tell whose it is, so nobody removes it.
+        status = location.path.lstat()
+        return StoredDrive(
+            location, status.st_size, status.st_mtime, ours=False, users=()
+        )
 
 
 def _lock_holders(handle: int) -> tuple[str, ...]:

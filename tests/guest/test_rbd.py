@@ -15,7 +15,6 @@ from collections.abc import Iterator
 
 import libvirt
 import pytest
-from ..ceph.cluster import Cluster, cluster
 from oslo_config import cfg
 
 from cfgdrive_virt import (
@@ -28,6 +27,7 @@ from cfgdrive_virt import (
 from cfgdrive_virt.adapters.libvirt import LibvirtService, connected
 from cfgdrive_virt.exception import DriveInUse
 
+from ..ceph.cluster import Cluster, cluster
 from .guests import Console, Probe, probe_domain_xml
 from .test_contrib import ROOT, run
 

@@ -903,6 +903,43 @@ class TestUnreadable:
 
         assert as_nobody(look).startswith(f"can't read {theirs}: this user")
 
+    @pytest.mark.parametrize("hook", ["reboot", "spawn", "finish_migration"])
+    def test_nothing_that_only_it_says_is_lost(
+        self, driver: ConfigDriveDriver, theirs: Path, hook: str
+    ) -> None:
+        before = theirs.read_bytes()
+
+        def act() -> list[Any]:
+            blind = driver.reading_by(lambda *_: None)
+            hooks = [wanted(**NEW)] if hook == "spawn" else [UUID, wanted()]
+            return [getattr(blind, hook)(one).built for one in hooks]
+
+        assert not any(as_nobody(act))
+        assert theirs.read_bytes() == before
+
+    @pytest.mark.parametrize("hook", ["rebuild", "destroy"])
+    def test_it_is_no_obstacle(
+        self, driver: ConfigDriveDriver, theirs: Path, hook: str
+    ) -> None:
+        def act() -> Any:
+            if hook == "destroy":
+                return driver.destroy(UUID)
+            made = driver.rebuild(wanted(**NEW))
+            return made is not None and made.built
+
+        assert as_nobody(act) is True
+        if hook == "destroy":
+            assert not theirs.parent.exists()
+        else:
+            assert role(theirs) == "new"
+
+    def test_it_is_listed_as_nobodys(self, theirs: Path) -> None:
+        def look() -> list[Any]:
+            return list(FileStore(theirs.parent.parent).drives())
+
+        [found] = as_nobody(look)
+        assert (found.ours, found.size) == (False, theirs.stat().st_size)
+
     def test_with_another_way_all_is_as_ever(
         self, driver: ConfigDriveDriver, theirs: Path
     ) -> None:
