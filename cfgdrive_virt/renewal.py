@@ -98,7 +98,8 @@ class Renewal(Upkeep):
                 known = set(left_out_of(contents))
                 location = store.location(uuid)
                 # What a killed writer left may have them, too.
-                store.sweep(uuid, thorough=True)
+                for one in (store, storage.rescue_store_of(settings)):
+                    one.sweep(uuid, thorough=True)
                 if wanted <= known:
                     if medium:
                         medium.give()

@@ -157,6 +157,11 @@ class Volumes:
 
     def _rewritten(self, name: str, data: bytes) -> bool:
         """Write a drive into the volume that it has; tell if it could be."""
+        if self._shows_leftovers(name):
+            drive = self.look(name)
+            if drive and self._is_half_renamed(name, drive):
+                # Listed by the other name alone, it would pass for a leftover.
+                return False
         try:
             with rbd.Image(self._ioctx, name) as image:
                 identifier = image.id()

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,13 @@ _POOL = {"rbd_directory", "rbd_info", "rbd_trash", "rbd_children"}
 _PROBES = [f"probe.{number}" for number in range(40)]
 _RESTARTS = 3
 
+#: More than the OSD remembers of: 64 in each of eight placement groups.
+_OTHERS = [f"other.{number}" for number in range(1000)]
+
 #: Seconds in tests that wait for a time-out.
 SHORT = 2
+#: Seconds for a killed process to seem to have a volume open, and some more.
+PATIENCE = 5
 
 
 def run(*arguments: object, env: Mapping[str, str] | None = None) -> str:
@@ -91,14 +96,16 @@ class Cluster:
     def _answers(self) -> bool:
         options = {"rados_osd_op_timeout": "15", "client_mount_timeout": "15"}
         conf = str(self.directory / "ceph.conf")
-        with rados.Rados(conffile=conf, conf=options) as client:
-            with client.open_ioctx(self.pool) as ioctx:
-                try:
-                    for name in _PROBES:
-                        ioctx.write_full(name, b"")
-                        ioctx.remove_object(name)
-                except rados.TimedOut:
-                    return False
+        with (
+            rados.Rados(conffile=conf, conf=options) as client,
+            client.open_ioctx(self.pool) as ioctx,
+        ):
+            try:
+                for name in _PROBES:
+                    ioctx.write_full(name, b"")
+                    ioctx.remove_object(name)
+            except rados.TimedOut:
+                return False
         return True
 
     def store(self, **options: Any) -> RbdStore:
@@ -146,6 +153,33 @@ class Cluster:
         told = self.rbd("status", f"{self.pool}/{volume}", "--format", "json")
         return list(json.loads(told)["watchers"])
 
+    def patiently(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so that killed processes may delay."""
+        with contextlib.suppress(AssertionError):
+            eventually(condition, PATIENCE)
+            return
+        self.let_go()
+        eventually(condition)
+
+    def let_go(self) -> None:
+        """Have the OSD look anew at who has volumes open.
+
+        Of a client that was killed before its watch was answered the OSD
+        keeps a record, and sets no clock: not before it has forgotten the
+        object, for others, and reads it again.
+        """
+        conf = str(self.directory / "ceph.conf")
+        with (
+            rados.Rados(conffile=conf) as client,
+            client.open_ioctx(self.pool) as ioctx,
+        ):
+            written = [ioctx.aio_write_full(name, b"") for name in _OTHERS]
+            for completion in written:
+                completion.wait_for_complete()
+            removed = [ioctx.aio_remove(name) for name in _OTHERS]
+            for completion in removed:
+                completion.wait_for_complete()
+
     def identifier(self, volume: str) -> str:
         """Return what tells an image from others of its name."""
         told = self.rbd("info", f"{self.pool}/{volume}", "--format", "json")
@@ -188,7 +222,7 @@ def cluster(**environment: str) -> Iterator[Cluster]:
         shutil.rmtree(directory)
 
 
-def eventually(condition: Any, seconds: float = 60) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not condition():

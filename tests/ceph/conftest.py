@@ -13,7 +13,7 @@ import pytest
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.store.rbd import RbdStore
 
-from .cluster import Cluster, cluster, eventually
+from .cluster import Cluster, cluster
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def drive(ceph: Cluster) -> Iterator[str]:
             raise
         return True
 
-    eventually(deleted)
+    ceph.patiently(deleted)
 
 
 @pytest.fixture

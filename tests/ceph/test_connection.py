@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ..unit.processes import Child
 
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.store.rbd import RbdStore
 
+from ..unit.processes import Child
 from .cluster import SHORT, Cluster, eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -826,6 +826,14 @@ class TestLeftovers:
         act(driver)
         assert os.listdir(drive.parent) == ["disk.config"]
 
+    def test_nothing_that_a_killed_rescue_left_has_the_secrets(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        driver.spawn(wanted())
+        drive.with_name("disk.config.rescue.new").write_bytes(b"secret")
+        driver.forget_secrets(UUID, names=["user_data"])
+        assert os.listdir(drive.parent) == ["disk.config"]
+
     def test_one_that_cannot_go_does_not_keep_the_others(
         self, driver: ConfigDriveDriver, drive: Path, instances: Path
     ) -> None:
