@@ -157,11 +157,12 @@ class Volumes:
 
     def _rewritten(self, name: str, data: bytes) -> bool:
         """Write a drive into the volume that it has; tell if it could be."""
-        if self._shows_leftovers(name):
-            drive = self.look(name)
-            if drive and self._is_half_renamed(name, drive):
-                # Listed by the other name alone, it would pass for a leftover.
-                return False
+        if not self._has_id(name):
+            return False
+        drive = self.look(name) if self._shows_leftovers(name) else None
+        if drive and self._is_half_renamed(name, drive):
+            # Listed by the other name alone, it would pass for a leftover.
+            return False
         try:
             with rbd.Image(self._ioctx, name) as image:
                 identifier = image.id()
@@ -281,11 +282,15 @@ class Volumes:
             self._erase(left)
 
     def _shows_leftovers(self, name: str) -> bool:
-        for suffix in NEW:
-            with contextlib.suppress(rados.ObjectNotFound):
-                self._ioctx.stat(f"rbd_id.{name}{suffix}")
-                return True
-        return False
+        return any(self._has_id(name + suffix) for suffix in NEW)
+
+    def _has_id(self, name: str) -> bool:
+        """Tell whether a name leads to an image, in no time."""
+        try:
+            self._ioctx.stat(f"rbd_id.{name}")
+        except rados.ObjectNotFound:
+            return False
+        return True
 
     def _discarded(self, name: str, left: str) -> bool:
         try:
