@@ -10,10 +10,14 @@ from __future__ import annotations
 import dataclasses
 
 from cfgdrive_virt import journal, storage
-from cfgdrive_virt.exception import NoWholeDrive, StoreError
+from cfgdrive_virt.exception import (
+    DriveUnreadable,
+    NoWholeDrive,
+    StoreError,
+)
 from cfgdrive_virt.model.decision import Guest
 from cfgdrive_virt.model.request import ConfigDriveRequest
-from cfgdrive_virt.model.status import DAMAGED
+from cfgdrive_virt.model.status import FRESH
 from cfgdrive_virt.planner import canonical
 from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import examine
@@ -152,6 +156,7 @@ class Lifecycle(Upkeep):
                         f"{store.location(uuid)} and {kept.location(uuid)} are"
                         " both there: confirm or revert the last resize first"
                     )
+                self._reclaim(settings, store, uuid)
                 kept.take_from(FileStore(settings.instances_path), uuid)
                 there = kept.exists(uuid)
             place = f"kept in {kept.location(uuid)}"
@@ -261,38 +266,48 @@ class Lifecycle(Upkeep):
             entry.outcome = _removed(existed)
         return existed
 
-    def _kept(
-        self, settings: Settings, uuid: str, *, whole: bool
-    ) -> bytes | None:
-        """Return the drive that is kept for a revert; None if there is none.
+    def _reclaim(
+        self, settings: Settings, store: storage.Store, uuid: str
+    ) -> None:
+        """Make a file ours again that libvirt gave away, if peek reads it.
 
-        :param whole: whether a damaged one is an error; else it is none
+        Later, in another place, libvirt knows it no more.
         """
-        kept = storage.resize_store_of(settings)
-        if kept is None:
-            return None
-        data = self._read(settings, kept, uuid)
-        found = examine(kept.location(uuid), data, settings)
-        if found.state != DAMAGED:
-            return data
-        if whole:
-            raise NoWholeDrive(f"{found.location} is {found}; it stays there")
-        return None
-
-    def _carry(self, settings: Settings, uuid: str, *, whole: bool) -> None:
-        """Copy what is kept for a revert, where there is nothing else."""
-        store = storage.store_of(settings)
-        if not store.exists(uuid):
-            data = self._kept(settings, uuid, whole=whole)
+        try:
+            store.read(store.location(uuid), storage.most_bytes(settings))
+        except DriveUnreadable:
+            data = self._reads(settings, store, uuid)
             if data is not None:
                 store.write(uuid, data)
 
-    def _restore(self, settings: Settings, uuid: str, *, whole: bool) -> None:
-        """Move back what was kept; without a request only a whole one."""
-        self._kept(settings, uuid, whole=whole)
+    def _carry(self, settings: Settings, uuid: str, *, whole: bool) -> None:
+        """Copy what is kept for a revert, where there is nothing else."""
         kept = storage.resize_store_of(settings)
-        if kept is not None:
-            FileStore(settings.instances_path).take_from(kept, uuid)
+        store = storage.store_of(settings)
+        if kept is None or store.exists(uuid) or not kept.exists(uuid):
+            return
+        data = (self._read if whole else self._reads)(settings, kept, uuid)
+        if data is not None and _is_whole(settings, kept, uuid, data):
+            store.write(uuid, data)
+        elif whole:
+            raise NoWholeDrive(f"{kept.location(uuid)} is damaged")
+
+    def _restore(self, settings: Settings, uuid: str, *, whole: bool) -> None:
+        """Move back what was kept, but no damaged one over another."""
+        kept = storage.resize_store_of(settings)
+        if kept is None:
+            return
+        store = FileStore(settings.instances_path)
+        data = self._reads(settings, kept, uuid)
+        # One that can't be read may be whole: to move it takes no look.
+        if data is not None and not _is_whole(settings, kept, uuid, data):
+            if whole:
+                place = kept.location(uuid)
+                raise NoWholeDrive(f"{place} is damaged; it stays there")
+            if store.exists(uuid):
+                kept.delete(uuid)
+                return
+        store.take_from(kept, uuid)
 
     def _differ(
         self,
@@ -303,6 +318,12 @@ class Lifecycle(Upkeep):
     ) -> bool:
         read = self._read
         return read(settings, one, uuid) != read(settings, other, uuid)
+
+
+def _is_whole(
+    settings: Settings, store: storage.Store, uuid: str, data: bytes
+) -> bool:
+    return examine(store.location(uuid), data, settings).state == FRESH
 
 
 def _removed(existed: bool) -> str:

@@ -40,7 +40,7 @@ from cfgdrive_virt.model.migration import (
     MigratingDrive,
     sum_of,
 )
-from cfgdrive_virt.model.status import FRESH
+from cfgdrive_virt.model.status import FRESH, MISSING
 from cfgdrive_virt.planner import canonical
 from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import examine
@@ -124,7 +124,7 @@ class LiveMigration(Upkeep):
             if check.location != str(location):
                 raise MigrationRefused(
                     f"the drive is {location} here, and would be"
-                    f" {check.location} at the destination: [DEFAULT]"
+                    f" {check.location!a} at the destination: [DEFAULT]"
                     " instances_path and [libvirt] images_type and"
                     " images_rbd_pool have to be the same on both"
                 )
@@ -177,14 +177,15 @@ class LiveMigration(Upkeep):
         uuid = canonical(drive.uuid)
         settings = self.settings
         with journal.operation("pre_live_migration", uuid) as entry:
-            store = storage.store_of(settings)
+            store = self._store_for(settings, drive)
             location = store.location(uuid)
-            _check(settings, drive, location)
             if drive.shared:
-                if not store.exists(uuid):
+                found = self._look(settings, store, uuid)
+                whole = found.state == FRESH or not drive.readonly
+                if found.state == MISSING or not whole:
                     raise MigrationRefused(
-                        f"{location} isn't there: this host doesn't share it"
-                        " with the source; see that its storage is mounted"
+                        f"{location} is {found} here: this host doesn't share"
+                        " it with the source; see that its storage is mounted"
                     )
                 entry.outcome = "both hosts see it"
                 return
@@ -209,7 +210,7 @@ class LiveMigration(Upkeep):
         uuid = canonical(drive.uuid)
         settings = self.settings
         with journal.operation("post_live_migration", uuid) as entry:
-            store = storage.store_of(settings)
+            store = self._store_for(settings, drive)
             if drive.shared:
                 entry.outcome = "left alone: both hosts see it"
                 return
@@ -238,7 +239,7 @@ class LiveMigration(Upkeep):
         with journal.operation(
             "post_live_migration_at_destination", uuid
         ) as entry:
-            store = storage.store_of(settings)
+            store = self._store_for(settings, drive)
             location = store.location(uuid)
             data = self._read(settings, store, uuid)
             if not drive.has_arrived(data):
@@ -264,7 +265,7 @@ class LiveMigration(Upkeep):
         with journal.operation(
             "rollback_live_migration_at_destination", uuid
         ) as entry:
-            store = storage.store_of(settings)
+            store = self._store_for(settings, drive)
             location = store.location(uuid)
             if drive.shared:
                 entry.outcome = "left alone: both hosts see it"
@@ -275,8 +276,6 @@ class LiveMigration(Upkeep):
                     return
                 if store.exists(uuid):
                     refuse_users(store, uuid)
-                # First: what bears it no more may be a guest's.
-                handover.unmark(location)
                 store.delete(uuid)
             entry.outcome = "removed"
 
@@ -307,13 +306,34 @@ class LiveMigration(Upkeep):
                 f"what the source has for {location} is {found}"
             )
 
+    def _store_for(
+        self, settings: Settings, drive: MigratingDrive
+    ) -> storage.Store:
+        """Return the store of a drive; refuse what can't be of one here."""
+        store = storage.store_of(settings)
+        place = str(store.location(canonical(drive.uuid)))
+        if drive.location != place:
+            raise MigrationRefused(
+                f"the drive is {drive.location!a} on the other host, and would"
+                f" be {place} here"
+            )
+        most = storage.most_bytes(settings)
+        if not isinstance(drive.size, int) or drive.size > most:
+            raise MigrationRefused(
+                f"{place} would have {drive.size!a} bytes, and [cfgdrive_virt]"
+                f" max_drive_size allows {most:,} here"
+            )
+        if storage.in_rbd(settings) and not drive.shared:
+            raise MigrationRefused(f"{place} is shared by all hosts")
+        return store
+
     def _is_shared(self, settings: Settings, check: DestinationCheck) -> bool:
         if storage.in_rbd(settings):
             here = storage.rbd_store_of(settings).cluster()
             if check.cluster != here:
                 raise MigrationRefused(
-                    f"the drive is in Ceph cluster {here}, and the destination"
-                    f" has {check.cluster}: see [libvirt] images_rbd_ceph_conf"
+                    f"the drive is in Ceph cluster {here}, the destination's is"
+                    f" {check.cluster!a}: see [libvirt] images_rbd_ceph_conf"
                 )
             return True
         root = settings.instances_path
@@ -330,20 +350,3 @@ class LiveMigration(Upkeep):
                 " instances_path_shared=no"
             )
         return seen
-
-
-def _check(
-    settings: Settings, drive: MigratingDrive, location: Location
-) -> None:
-    """Refuse what another host says of a drive, if it can't be."""
-    if drive.location != str(location):
-        raise MigrationRefused(
-            f"the source's drive is {drive.location}, and would be {location}"
-            " here"
-        )
-    most = storage.most_bytes(settings)
-    if drive.size > most:
-        raise MigrationRefused(
-            f"{location} would have {drive.size:,} bytes, and [cfgdrive_virt]"
-            f" max_drive_size allows {most:,} here"
-        )

@@ -9,6 +9,7 @@ from cfgdrive_virt.metadata import secrets
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.status import FRESH, Status
 from cfgdrive_virt.planner import canonical, required
+from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import left_out_of
 from cfgdrive_virt.store.lock import locked
 from cfgdrive_virt.upkeep import Drive, Medium, Upkeep, sweep
@@ -47,7 +48,9 @@ class Renewal(Upkeep):
             store = storage.store_of(settings)
             location = store.location(request.uuid)
             with locked(settings.instances_path, request.uuid):
-                found = self._look(settings, store, request.uuid, request)
+                found = self._look(
+                    settings, store, request.uuid, request, medium
+                )
                 entry.reason = str(found)
                 if found.state == FRESH:
                     sweep(store, request.uuid)
@@ -94,12 +97,13 @@ class Renewal(Upkeep):
             )
             store = storage.store_of(settings)
             with locked(settings.instances_path, uuid):
-                contents = self._whole(settings, store, uuid)
+                contents = self._whole(settings, store, uuid, medium)
                 known = set(left_out_of(contents))
                 location = store.location(uuid)
                 # What a killed writer left may have them, too.
                 for one in (store, storage.rescue_store_of(settings)):
                     one.sweep(uuid, thorough=True)
+                self._forget_kept(settings, uuid, wanted)
                 if wanted <= known:
                     if medium:
                         medium.give()
@@ -116,3 +120,22 @@ class Renewal(Upkeep):
             entry.outcome = f"rewrote {location}"
             entry.reason = f"without {', '.join(sorted(wanted))}"
         return Drive(location, built=True)
+
+    def _forget_kept(
+        self, settings: Settings, uuid: str, wanted: Collection[str]
+    ) -> None:
+        """Take secrets off the drive that is kept for a resize's revert."""
+        kept = storage.resize_store_of(settings)
+        if kept is None or not kept.exists(uuid):
+            return
+        found = self._look(settings, kept, uuid).contents
+        if found is None or set(wanted) <= set(left_out_of(found)):
+            return
+        image = self._image(
+            settings,
+            uuid,
+            secrets.tree_without(found.tree, wanted),
+            found.format,
+            {*left_out_of(found), *wanted},
+        )
+        kept.write(uuid, image.data)

@@ -114,6 +114,7 @@ class Upkeep(Planner):
                 except DriveUnreadable as error:
                     # To make it anew could lose what only it still says.
                     LOG.warning("%s; it is left alone", error)
+                    sweep(store, uuid)
                     entry.outcome = f"left alone {location}, unread"
                     return Drive(location, built=False)
                 if found.state == DAMAGED:
@@ -164,6 +165,7 @@ class Upkeep(Planner):
                 except DriveUnreadable as error:
                     LOG.warning("%s; it is left alone", error)
                     entry.outcome += ", unread"
+                sweep(store, uuid)
         return Drive(location, built=False)
 
     def _look(
@@ -172,18 +174,35 @@ class Upkeep(Planner):
         store: storage.Store,
         uuid: str,
         request: ConfigDriveRequest | None = None,
+        medium: Medium | None = None,
     ) -> Status:
-        data = self._read(settings, store, uuid)
+        """Tell how it stands with a drive.
+
+        :param medium: by which a guest has it
+        """
+        try:
+            data = self._read(settings, store, uuid)
+        except DriveUnreadable:
+            if medium is None:
+                raise
+            # A call that was killed may have taken it: libvirt reads what a
+            # guest has.
+            medium.give()
+            data = self._read(settings, store, uuid)
         return examine(store.location(uuid), data, settings, request)
 
     def _whole(
-        self, settings: Settings, store: storage.Store, uuid: str
+        self,
+        settings: Settings,
+        store: storage.Store,
+        uuid: str,
+        medium: Medium | None = None,
     ) -> Contents:
         """Return what a drive holds.
 
         :raises NoWholeDrive: if there is none, or it is damaged
         """
-        found = self._look(settings, store, uuid)
+        found = self._look(settings, store, uuid, medium=medium)
         if found.contents is None:
             raise NoWholeDrive(
                 f"config drive {found.location} is {found}; it can be made"
@@ -248,10 +267,10 @@ class Upkeep(Planner):
         try:
             if old is None:
                 store.delete(uuid)
-            elif self._read(settings, store, uuid) != old:
+            elif self._reads(settings, store, uuid) != old:
                 store.write(uuid, old)
         except ConfigDriveError as problem:
-            left.append(f"the drive is the new one ({problem})")
+            left.append(f"the drive may be the new one ({problem})")
         try:
             medium.give()
         except Exception as problem:
@@ -260,6 +279,15 @@ class Upkeep(Planner):
             raise StoreError(
                 f"{error}; {', and '.join(left)}: refresh it again"
             ) from error
+
+    def _reads(
+        self, settings: Settings, store: storage.Store, uuid: str
+    ) -> bytes | None:
+        """Return what a drive holds; None also if nobody can read it."""
+        try:
+            return self._read(settings, store, uuid)
+        except DriveUnreadable:
+            return None
 
     def _remove(
         self, settings: Settings, store: storage.Store, uuid: str

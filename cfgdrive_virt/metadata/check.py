@@ -30,6 +30,9 @@ class Absent(enum.Enum):
 
 ABSENT = Absent.ABSENT
 
+#: Of a JSON file that is looked into.
+_MOST_BYTES = 4 * 1024 * 1024
+
 #: Cloudbase-init and Ignition know no other version.
 _NEEDED = "openstack/latest/meta_data.json"
 
@@ -78,7 +81,13 @@ def differences(
         if ours == theirs:
             continue
         documents = ABSENT, ABSENT
-        if path.endswith(".json") and ABSENT not in (ours, theirs):
+        if (
+            path.endswith(".json")
+            and not isinstance(ours, Absent)
+            and not isinstance(theirs, Absent)
+            # A guest may have written it.
+            and len(theirs) <= max(_MOST_BYTES, len(ours))
+        ):
             documents = _parsed(ours), _parsed(theirs)
         if ABSENT in documents:
             yield Difference(path, "", ours, theirs)
@@ -90,7 +99,7 @@ def differences(
 
 def random_seed(tree: MetadataTree) -> bytes | None:
     """Return the seed that a drive brings; None if it has none."""
-    document = _parsed(tree.files.get(_NEEDED, b""))
+    document = _parsed(tree.files.get(_NEEDED, b"")[:_MOST_BYTES])
     seed = (
         document.get("random_seed") if isinstance(document, Mapping) else None
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,9 +20,9 @@ from cfgdrive_virt.metadata.check import random_seed
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
     Device,
-    DiskDevice,
     InjectedFile,
     NicDevice,
+    ShareDevice,
 )
 from cfgdrive_virt.model.tree import MetadataTree
 
@@ -74,13 +75,19 @@ def _files(
     told = document.get("files")
     if request.injected_files or not isinstance(told, list):
         return {}
-    found = []
+    found = {}
     for entry in told:
         path = entry.get("content_path") if isinstance(entry, dict) else None
         content = tree.files.get(f"openstack{path}")
-        if content is not None:
-            found.append(InjectedFile(path=entry.get("path"), content=content))
-    return {"injected_files": found}
+        # As it is written, each once: else a small drive could make a large.
+        if (
+            content is None
+            or path in found
+            or not re.fullmatch(r"/content/[0-9]{4}", str(path))
+        ):
+            return {}
+        found[path] = InjectedFile(path=entry.get("path"), content=content)
+    return {"injected_files": list(found.values())}
 
 
 def _devices(request: ConfigDriveRequest, document: _Told, _: Any) -> _Known:
@@ -94,7 +101,7 @@ def _devices(request: ConfigDriveRequest, document: _Told, _: Any) -> _Known:
 def _key(told: Any) -> tuple[str, str] | None:
     """Return what a device on a drive is found by."""
     if isinstance(told, dict):
-        for name in ("mac", "serial"):
+        for name in ("mac", "serial", "share_id"):
             if isinstance(told.get(name), str):
                 return name, told[name]
     return None
@@ -103,9 +110,13 @@ def _key(told: Any) -> tuple[str, str] | None:
 def _located(device: Device, known: Mapping[Any, Any]) -> Device:
     if isinstance(device, NicDevice):
         told = known.get(("mac", device.mac), {})
-    elif isinstance(device, DiskDevice) and device.serial is not None:
+    elif isinstance(device, ShareDevice):
+        told = known.get(("share_id", device.share_id), {})
+    elif device.serial is not None:
         told = known.get(("serial", device.serial), {})
     else:
+        return device
+    if device.bus not in (None, told.get("bus")):
         return device
     found = {
         name: told[name]

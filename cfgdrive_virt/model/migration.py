@@ -60,10 +60,12 @@ class MigratingDrive:
         """
         if data is None:
             return False
-        if self.shared or self.is_same(data):
+        if not self.shared and self.is_same(data):
             return True
         zeros = data.count(0) == len(data)
-        return not self.readonly and len(data) == self.size and not zeros
+        if self.shared or zeros:
+            return not zeros
+        return not self.readonly and len(data) == self.size
 
 
 def sum_of(data: bytes) -> str:

@@ -94,11 +94,15 @@ class FileStore:
     def sweep(self, uuid: str, *, thorough: bool) -> None:  # noqa: ARG002
         """Remove what a writer that was killed may have left.
 
+        And the mark of a drive that was placed for a guest on its way: it is
+        used now.
+
         :raises StoreError: if it can't be removed
         """
-        path = self.location(uuid).path.with_name(self._name + _TEMPORARY)
-        with explained(f"can't remove {path}"):
-            path.unlink(missing_ok=True)
+        for suffix in (_TEMPORARY, MIGRATING):
+            path = self.location(uuid).path.with_name(self._name + suffix)
+            with explained(f"can't remove {path}"):
+                path.unlink(missing_ok=True)
 
     def write(self, uuid: str, data: bytes) -> FileLocation:
         """Write an instance's drive, in place of one that is there.
@@ -184,10 +188,9 @@ class FileStore:
                     directory / name,
                     directory / (name + _TEMPORARY),
                 ):
-                    if directory.is_symlink() or path.is_symlink():
-                        continue
-                    if path.is_file():
-                        with contextlib.suppress(MissingError):
+                    # What can't be looked into is nobody's to remove.
+                    with contextlib.suppress(MissingError, DriveUnreadable):
+                        if _is_plain(path):
                             yield _listed(FileLocation(found[1], path))
 
     def look(self, location: Location) -> StoredDrive:
@@ -214,6 +217,8 @@ class FileStore:
         except MissingError:
             return False
         with contextlib.suppress(OSError):
+            mark = location.path.with_name(location.path.name + MIGRATING)
+            mark.unlink(missing_ok=True)
             location.path.parent.rmdir()
         return True
 
@@ -261,12 +266,23 @@ def _stored(location: FileLocation) -> StoredDrive:
             os.close(handle)
 
 
+def _is_plain(path: Path) -> bool:
+    """Tell whether there is a regular file, in a directory of its own."""
+    with _reading(f"can't look at {path}"):
+        return (
+            not path.parent.is_symlink()
+            and path.parent.is_dir()
+            and stat.S_ISREG(path.lstat().st_mode)
+        )
+
+
 def _listed(location: FileLocation) -> StoredDrive:
     try:
         return _stored(location)
     except DriveUnreadable:
         # Nobody can tell whose it is, so nobody removes it.
-        status = location.path.lstat()
+        with explained(f"can't look at {location}"):
+            status = location.path.lstat()
         return StoredDrive(
             location, status.st_size, status.st_mtime, ours=False, users=()
         )

@@ -61,18 +61,21 @@ def inode(location: Location) -> int:
 def marked(root: Path, location: Location) -> Iterator[None]:
     """Place a drive meanwhile for a guest that hasn't come yet."""
     mark = _mark_of(location)
-    made = False
+    made = had = False
     with explained(f"can't make {mark}"):
         if not mark.parent.exists():
             mark.parent.mkdir(mode=0o755, exist_ok=True)
             give_to_owner(mark.parent, root)
             made = True
+        had = mark.exists()
         mark.touch(mode=0o600)
+        give_to_owner(mark, root)
     try:
         yield
     except BaseException:
         with contextlib.suppress(OSError):
-            mark.unlink()
+            if not had:
+                mark.unlink()
             if made:
                 mark.parent.rmdir()
         raise
@@ -98,6 +101,6 @@ def _mark_of(location: Location) -> Path:
 
 
 def _token_path(root: Path, uuid: str, token: str) -> Path:
-    if not re.fullmatch(r"[0-9a-f]{8,64}", token):
+    if not re.fullmatch(r"[0-9a-f]{8,64}", str(token)):
         raise StoreError(f"what another host sent is no token: {token!a}")
     return root / "locks" / f"cfgdrive-virt-token-{uuid}-{token}"

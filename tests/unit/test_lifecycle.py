@@ -28,12 +28,13 @@ from cfgdrive_virt.model.request import (
     DiskDevice,
     InjectedFile,
     NicDevice,
+    ShareDevice,
 )
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, STALE
 from cfgdrive_virt.store.file import FileStore
 
 from .processes import NOBODY, as_nobody
-from .samples import MAC, UUID, request
+from .samples import MAC, OTHER_UUID, UUID, request
 
 Make = Callable[..., ConfigDriveDriver]
 
@@ -636,6 +637,36 @@ class TestWhatIsLeftOpen:
         former = before.files["openstack/latest/meta_data.json"]
         assert found.items() <= json.loads(former).items()
 
+    def test_of_shares_and_disks_each_has_its_own(
+        self, driver: ConfigDriveDriver, drive: Path
+    ) -> None:
+        share = {"share_id": "s", "tag": "t"}
+        driver.spawn(
+            wanted(
+                devices=[
+                    ShareDevice(**share, bus="pci", address="0000:00:04.0"),
+                    DiskDevice(serial="d", bus="pci", address="0000:00:05.0"),
+                ]
+            )
+        )
+        known = wanted(
+            devices=[
+                ShareDevice(**share),
+                # Of another bus an address is none.
+                DiskDevice(serial="d", bus="usb"),
+            ],
+            **NEW,
+        )
+        driver.refresh(known)
+        found = {
+            told["type"]: (told["bus"], told["address"])
+            for told in meta_data(drive)["devices"]
+        }
+        assert found == {
+            "share": ("pci", "0000:00:04.0"),
+            "disk": ("usb", "none"),
+        }
+
     def test_a_rebuild_takes_the_request_as_it_is(
         self, driver: ConfigDriveDriver, drive: Path
     ) -> None:
@@ -725,6 +756,20 @@ class TestWhatAGuestWrites:
         driver.reboot(changed)
         assert role(drive) == "new"
         assert driver.status(changed).state == FRESH
+
+    def test_a_small_drive_makes_no_large_one(
+        self, forge: Callable[..., Any], drive: Path
+    ) -> None:
+        name = {"content_path": "/latest/meta_data.json"}
+        for told in (
+            [{**name, "path": f"/{number}"} for number in range(300)],
+            [{"content_path": "/content/0000", "path": "/x"}] * 300,
+        ):
+            driver = forge({"files": told})
+            before = drive.stat().st_size
+            driver.reboot(wanted(**NEW))
+            driver.reboot(wanted())
+            assert drive.stat().st_size <= before
 
     def test_words_for_a_log(
         self, forge: Callable[..., Any], caplog: pytest.LogCaptureFixture
@@ -864,6 +909,29 @@ def test_a_damaged_drive_is_not_put_back(
         assert not kept.exists()
 
 
+def test_a_damaged_drive_takes_no_whole_one_s_place(
+    driver: ConfigDriveDriver, drive: Path, kept: Path
+) -> None:
+    driver.spawn(wanted(admin_pass="hunter2hunter2"))
+    driver.migrate_disk_and_power_off(UUID)
+    driver.finish_migration(UUID)
+    kept.write_bytes(b"no drive")
+    driver.finish_revert_migration(wanted(launched=True))
+    assert meta_data(drive)["admin_pass"] == "hunter2hunter2"
+    assert not kept.exists()
+
+
+def test_what_is_kept_forgets_too(make: Make, drive: Path, kept: Path) -> None:
+    driver = make(ONE_SHOT)
+    driver.spawn(wanted(**SECRETS))
+    driver.migrate_disk_and_power_off(UUID)
+    driver.finish_migration(UUID)
+    driver.forget_secrets(UUID)
+    assert b"hunter2" not in kept.read_bytes()
+    driver.finish_revert_migration(wanted(launched=True, **SECRETS))
+    assert b"hunter2" not in drive.read_bytes()
+
+
 def test_a_resize_that_was_killed_is_begun_again(
     driver: ConfigDriveDriver, drive: Path, kept: Path
 ) -> None:
@@ -940,6 +1008,68 @@ class TestUnreadable:
             assert not theirs.parent.exists()
         else:
             assert role(theirs) == "new"
+
+    @pytest.mark.parametrize("by", ["request", "uuid"])
+    def test_a_resize_needs_no_look(
+        self, driver: ConfigDriveDriver, theirs: Path, by: str
+    ) -> None:
+        before = theirs.read_bytes()
+
+        def act() -> None:
+            instance = UUID if by == "uuid" else wanted(launched=True)
+            driver.migrate_disk_and_power_off(UUID)
+            driver.finish_revert_migration(instance)
+
+        as_nobody(act)
+        assert theirs.read_bytes() == before
+
+    def test_a_resize_makes_it_ours_while_libvirt_can_read_it(
+        self, driver: ConfigDriveDriver, theirs: Path
+    ) -> None:
+        data = theirs.read_bytes()
+
+        def act() -> None:
+            able = driver.reading_by(lambda *_: data)
+            able.migrate_disk_and_power_off(UUID)
+            driver.finish_migration(UUID)
+            driver.confirm_migration(UUID)
+
+        as_nobody(act)
+        assert theirs.read_bytes() == data
+        assert theirs.stat().st_uid == NOBODY
+
+    def test_a_medium_that_is_out_is_given_for_libvirt_to_read(
+        self, driver: ConfigDriveDriver, theirs: Path
+    ) -> None:
+        data = theirs.read_bytes()
+
+        def act() -> bool:
+            given: list[bool] = []
+
+            class Out:
+                def take(self) -> None: ...
+                def give(self) -> None:
+                    given.append(True)
+
+            able = driver.reading_by(lambda *_: data if given else None)
+            made = able.refresh(wanted(**NEW), Out())
+            return made is not None and made.built
+
+        assert as_nobody(act) is True
+        assert role(theirs) == "new"
+
+    def test_a_directory_without_rights_stops_no_list(
+        self, driver: ConfigDriveDriver, theirs: Path
+    ) -> None:
+        driver.spawn(wanted(uuid=OTHER_UUID))
+        theirs.parent.chmod(0o700)
+        os.chown(theirs.parent, 0, 0)
+
+        def look() -> list[str]:
+            store = FileStore(theirs.parent.parent)
+            return [found.location.uuid for found in store.drives()]
+
+        assert as_nobody(look) == [OTHER_UUID]
 
     def test_it_is_listed_as_nobodys(self, theirs: Path) -> None:
         def look() -> list[Any]:

@@ -21,6 +21,7 @@ from cfgdrive_virt.exception import (
     StoreError,
 )
 from cfgdrive_virt.model.migration import sum_of
+from cfgdrive_virt.store.file import FileStore
 
 from .samples import UUID, wanted
 
@@ -499,6 +500,77 @@ def test_a_mark_goes_with_its_instance(make: Callable[..., Hosts]) -> None:
         assert hosts.left("b") == [DRIVE, f"{DRIVE}.migrating"]
         driver.destroy(UUID)
     assert hosts.left("b") == []
+
+
+def test_what_was_taken_by_another_hook_is_no_more_to_be_rolled_back(
+    make: Callable[..., Hosts],
+) -> None:
+    """As when the destination was restarted, and became the guest's host."""
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        driver.rebuild(wanted(), evacuate=True)
+        driver.rollback_live_migration_at_destination(drive)
+    assert hosts.left("b") == [DRIVE]
+
+
+def test_a_second_try_that_fails_leaves_the_first_one_to_be_rolled_back(
+    make: Callable[..., Hosts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+
+    def full(*_: Any) -> None:
+        raise StoreError("the disk is full")
+
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        with monkeypatch.context() as broken:
+            broken.setattr(FileStore, "write", full)
+            with pytest.raises(StoreError, match="full"):
+                driver.pre_live_migration(drive, lambda: data)
+        driver.rollback_live_migration_at_destination(drive)
+    assert hosts.left("b") == []
+
+
+def test_zeros_are_no_shared_drive(make: Callable[..., Hosts]) -> None:
+    hosts = make()
+    hosts.homes["b"] = hosts.homes["a"]
+    drive = hosts.check(block_migration=False)
+    assert drive is not None
+    hosts.drive("a").write_bytes(bytes(100_000))
+    with hosts.at("b") as driver:
+        with pytest.raises(MigrationRefused, match="is damaged"):
+            driver.pre_live_migration(drive, lambda: b"")
+        with pytest.raises(StoreError, match="without its drive"):
+            driver.post_live_migration_at_destination(drive)
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "pre_live_migration",
+        "post_live_migration",
+        "post_live_migration_at_destination",
+        "rollback_live_migration_at_destination",
+    ],
+)
+@pytest.mark.parametrize(
+    "told", [{"location": "x\ny"}, {"size": "12"}, {"size": None}], ids=str
+)
+def test_what_cannot_be_is_refused_by_every_hook(
+    make: Callable[..., Hosts], hook: str, told: dict[str, Any]
+) -> None:
+    hosts = make()
+    drive = dataclasses.replace(hosts.checked(), **told)
+    more = [lambda: b""] if hook == "pre_live_migration" else []
+    with hosts.at("b") as driver:
+        with pytest.raises(MigrationRefused) as caught:
+            getattr(driver, hook)(drive, *more)
+        assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("lie", ["place", "size", "zeros", "type"])
