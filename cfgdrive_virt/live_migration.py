@@ -332,7 +332,7 @@ class LiveMigration(Upkeep):
             here = storage.rbd_store_of(settings).cluster()
             if check.cluster != here:
                 raise MigrationRefused(
-                    f"the drive is in Ceph cluster {here}, the destination's is"
+                    f"this host's Ceph cluster is {here}, the destination's"
                     f" {check.cluster!a}: see [libvirt] images_rbd_ceph_conf"
                 )
             return True
