@@ -219,6 +219,8 @@ class Hooks:
     def _put_back(self, state: State) -> State:
         if state.kept is None:
             return state
+        if isinstance(state.kept, Harmed) and state.drive is not None:
+            return dataclasses.replace(state, kept=None)
         return dataclasses.replace(state, drive=state.kept, kept=None)
 
     def finish_revert_migration(self) -> Hook:
@@ -264,9 +266,13 @@ class Hooks:
         def course(state: State) -> Course:
             if not isinstance(state.drive, Said):
                 return Course((state,), NoWholeDrive)
-            bare = state.drive.without_secrets()
-            end = dataclasses.replace(state, drive=bare)
-            return _exchanged(state, end, tray)
+            bare, kept = state.drive.without_secrets(), state.kept
+            if isinstance(kept, Said):
+                kept = kept.without_secrets()
+            begun = dataclasses.replace(state, kept=kept)
+            end = dataclasses.replace(begun, drive=bare)
+            course = _exchanged(begun, end, tray)
+            return Course((state, *course.states), course.error)
 
         return Hook(
             "forget_secrets", lambda d: d.forget_secrets(self.uuid, tray),
