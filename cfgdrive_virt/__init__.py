@@ -6,6 +6,7 @@ and :class:`ConfigDriveRequest`, what a drive says of an instance.
 
 from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Medium, Plan
 from cfgdrive_virt.exception import ConfigDriveError
+from cfgdrive_virt.metadata.recall import Recalled
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import DriveImage, FileLocation
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
@@ -24,6 +25,8 @@ from cfgdrive_virt.model.request import (
     InjectedFile,
     Keypair,
     NicDevice,
+    RenderedRequest,
+    Request,
     ShareDevice,
 )
 from cfgdrive_virt.model.status import Status
@@ -49,6 +52,9 @@ __all__ = [
     "NetworkInfo",
     "NicDevice",
     "Plan",
+    "Recalled",
+    "RenderedRequest",
+    "Request",
     "Requirement",
     "Route",
     "ShareDevice",

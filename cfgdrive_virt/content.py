@@ -11,25 +11,38 @@ from collections.abc import Collection
 from typing import Any
 
 from cfgdrive_virt import image
-from cfgdrive_virt.exception import ImageError, InvalidConfiguration
+from cfgdrive_virt.exception import (
+    ImageError,
+    InvalidConfiguration,
+    InvalidRequest,
+    Problem,
+)
 from cfgdrive_virt.metadata import build_tree
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.drive import VFAT, DriveImage
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import RenderedRequest, Request
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.settings import Settings
 
 
 def tree_of(
-    request: ConfigDriveRequest, settings: Settings, random_seed: bytes
+    request: Request, settings: Settings, random_seed: bytes
 ) -> MetadataTree:
     """Return all that an instance's drive holds.
 
+    :param random_seed: for a request that brings none
     :raises InvalidConfiguration: if the static vendor data can't be used
+    :raises InvalidRequest: if there are no rendered files to build of
+    :raises ImageError: if a rendered one has an impossible path
     """
+    if isinstance(request, RenderedRequest):
+        if not request.files:
+            problem = Problem("files", "", "must be there to build a drive")
+            raise InvalidRequest([problem])
+        return MetadataTree(request.files)
     return build_tree(
         request,
-        random_seed=random_seed,
+        random_seed=request.random_seed or random_seed,
         vendor_data=_static_vendor_data(settings),
         vendor_data_static=settings.vendordata_static,
         dhcp_domain=settings.dhcp_domain,

@@ -16,7 +16,7 @@ from cfgdrive_virt.exception import (
     StoreError,
 )
 from cfgdrive_virt.model.decision import Guest
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import ConfigDriveRequest, Request
 from cfgdrive_virt.model.status import FRESH
 from cfgdrive_virt.planner import canonical
 from cfgdrive_virt.settings import Settings
@@ -31,7 +31,7 @@ class Lifecycle(Upkeep):
 
     def spawn(
         self,
-        request: ConfigDriveRequest,
+        request: Request,
         guest: Guest | None = None,
         *,
         domain_xml: str | bytes | None = None,
@@ -55,7 +55,7 @@ class Lifecycle(Upkeep):
 
     def rebuild(
         self,
-        request: ConfigDriveRequest,
+        request: Request,
         guest: Guest | None = None,
         *,
         domain_xml: str | bytes | None = None,
@@ -79,7 +79,7 @@ class Lifecycle(Upkeep):
 
     def reboot(
         self,
-        instance: ConfigDriveRequest | str,
+        instance: Request | str,
         guest: Guest | None = None,
         *,
         domain_xml: str | bytes | None = None,
@@ -96,7 +96,7 @@ class Lifecycle(Upkeep):
 
     def rescue(
         self,
-        request: ConfigDriveRequest,
+        request: Request,
         rescue_password: str | None = None,
         guest: Guest | None = None,
         *,
@@ -106,10 +106,12 @@ class Lifecycle(Upkeep):
 
         ``plan(request, guest, rescue=True)`` gives its XML.
 
-        :param rescue_password: the admin_pass of the guest that rescues
+        :param rescue_password: the admin_pass of the guest that rescues; a
+            rendered request says it itself
         :raises ConfigDriveError: as :meth:`spawn`
         """
-        request = dataclasses.replace(request, admin_pass=rescue_password)
+        if isinstance(request, ConfigDriveRequest):
+            request = dataclasses.replace(request, admin_pass=rescue_password)
         return self._make_ready(
             "rescue",
             request,
@@ -165,7 +167,7 @@ class Lifecycle(Upkeep):
 
     def finish_migration(
         self,
-        instance: ConfigDriveRequest | str,
+        instance: Request | str,
         guest: Guest | None = None,
         *,
         domain_xml: str | bytes | None = None,
@@ -199,7 +201,7 @@ class Lifecycle(Upkeep):
 
     def finish_revert_migration(
         self,
-        instance: ConfigDriveRequest | str,
+        instance: Request | str,
         guest: Guest | None = None,
         *,
         domain_xml: str | bytes | None = None,
@@ -216,6 +218,22 @@ class Lifecycle(Upkeep):
             domain_xml,
             first=self._restore,
         )
+
+    def power_off(self, uuid: str) -> None:
+        """Make a drive this service's own again, once the guest is off.
+
+        libvirt gives a disk's file to QEMU's user, and a read-only one not
+        back: others then couldn't copy it for a resize.
+
+        :raises ConfigDriveError: if it couldn't be done
+        """
+        uuid = canonical(uuid)
+        settings = self.settings
+        with journal.operation("power_off", uuid) as entry:
+            store = storage.store_of(settings)
+            with locked(settings.instances_path, uuid):
+                again = self._reclaim(settings, store, uuid)
+            entry.outcome = "is ours again" if again else "left alone"
 
     def destroy(self, uuid: str, *, destroy_disks: bool = True) -> bool:
         """Remove all of an instance's drives; tell whether there was one.
@@ -252,7 +270,7 @@ class Lifecycle(Upkeep):
             existed, refused = False, None
             # As much as can be; then what couldn't.
             for store in (
-                storage.store_of(settings),
+                *storage.stores_of(settings),
                 storage.rescue_store_of(settings),
                 storage.resize_store_of(settings),
             ):
@@ -268,7 +286,7 @@ class Lifecycle(Upkeep):
 
     def _reclaim(
         self, settings: Settings, store: storage.Store, uuid: str
-    ) -> None:
+    ) -> bool:
         """Make a file ours again that libvirt gave away, if peek reads it.
 
         Later, in another place, libvirt knows it no more.
@@ -279,6 +297,8 @@ class Lifecycle(Upkeep):
             data = self._reads(settings, store, uuid)
             if data is not None:
                 store.write(uuid, data)
+                return True
+        return False
 
     def _carry(self, settings: Settings, uuid: str, *, whole: bool) -> None:
         """Copy what is kept for a revert, where there is nothing else."""

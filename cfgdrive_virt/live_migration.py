@@ -34,7 +34,7 @@ from cfgdrive_virt.exception import (
     MigrationRefused,
     StoreError,
 )
-from cfgdrive_virt.model.drive import Location, is_drive
+from cfgdrive_virt.model.drive import Location, RbdLocation, is_drive
 from cfgdrive_virt.model.migration import (
     DestinationCheck,
     MigratingDrive,
@@ -64,23 +64,25 @@ class LiveMigration(Upkeep):
         with journal.operation(
             "check_can_live_migrate_destination", uuid
         ) as entry:
-            location = str(storage.store_of(settings).location(uuid))
-            entry.outcome = f"would have {location}"
+            locations = tuple(
+                str(store.location(uuid))
+                for store in storage.stores_of(settings)
+            )
+            entry.outcome = f"would have {locations[0]}"
+            cluster = None
             if storage.in_rbd(settings):
                 cluster = storage.rbd_store_of(settings).cluster()
-                return DestinationCheck(uuid, location, cluster, None)
             token = self._urandom(16).hex()
             with locked(settings.instances_path, uuid):
                 handover.make_token(settings.instances_path, uuid, token)
-        return DestinationCheck(uuid, location, None, token)
+        return DestinationCheck(uuid, locations, cluster, token)
 
     def cleanup_live_migration_destination_check(
         self, check: DestinationCheck
     ) -> None:
         """Remove what the check left on this host, the destination."""
-        if check.token is not None:
-            root = self.settings.instances_path
-            handover.remove_token(root, canonical(check.uuid), check.token)
+        root = self.settings.instances_path
+        handover.remove_token(root, canonical(check.uuid), check.token)
 
     def check_can_live_migrate_source(
         self,
@@ -103,11 +105,15 @@ class LiveMigration(Upkeep):
         uuid = canonical(check.uuid)
         settings = self.settings
         with journal.operation("check_can_live_migrate_source", uuid) as entry:
-            store = storage.store_of(settings)
-            location = store.location(uuid)
             domain = Domain(domain_xml)
-            disk = domain.disk_of(location.source)
-            if disk is None:
+            for store in storage.stores_of(settings):
+                location = store.location(uuid)
+                disk = domain.disk_of(location.source)
+                if disk is not None:
+                    break
+            else:
+                store = storage.store_of(settings)
+                location = store.location(uuid)
                 for other in filter(is_drive, domain.disk_sources()):
                     raise MigrationRefused(
                         f"the guest's drive is {other}, and the configuration"
@@ -121,14 +127,14 @@ class LiveMigration(Upkeep):
                     )
                 entry.outcome = "there is no drive"
                 return None
-            if check.location != str(location):
+            if str(location) not in check.locations:
                 raise MigrationRefused(
                     f"the drive is {location} here, and would be"
-                    f" {check.location!a} at the destination: [DEFAULT]"
+                    f" {check.locations[0]!a} at the destination: [DEFAULT]"
                     " instances_path and [libvirt] images_type and"
                     " images_rbd_pool have to be the same on both"
                 )
-            shared = self._is_shared(settings, check)
+            shared = self._is_shared(settings, check, location)
             entry.outcome = f"can be migrated: {location}"
             if shared:
                 entry.reason = "both hosts see it"
@@ -163,6 +169,20 @@ class LiveMigration(Upkeep):
             sha256=sum_of(data),
             inode=handover.inode(location),
         )
+
+    def read_migrating(self, drive: MigratingDrive) -> bytes:
+        """Return the bytes of the source's drive, for the one who fetches.
+
+        :raises MigrationRefused: if there is none any more
+        :raises StoreError: if it can't be read
+        """
+        uuid = canonical(drive.uuid)
+        settings = self.settings
+        store = self._store_for(settings, drive)
+        data = self._read(settings, store, uuid)
+        if data is None:
+            raise MigrationRefused(f"{store.location(uuid)} is missing")
+        return data
 
     def pre_live_migration(
         self, drive: MigratingDrive, fetch: Callable[[], bytes]
@@ -310,12 +330,17 @@ class LiveMigration(Upkeep):
         self, settings: Settings, drive: MigratingDrive
     ) -> storage.Store:
         """Return the store of a drive; refuse what can't be of one here."""
-        store = storage.store_of(settings)
-        place = str(store.location(canonical(drive.uuid)))
-        if drive.location != place:
+        uuid = canonical(drive.uuid)
+        stores = {
+            str(store.location(uuid)): store
+            for store in storage.stores_of(settings)
+        }
+        place = drive.location
+        store = stores.get(place)
+        if store is None:
             raise MigrationRefused(
-                f"the drive is {drive.location!a} on the other host, and would"
-                f" be {place} here"
+                f"the drive is {place!a} on the other host, and would"
+                f" be {next(iter(stores))} here"
             )
         most = storage.most_bytes(settings)
         if not isinstance(drive.size, int) or drive.size > most:
@@ -323,12 +348,14 @@ class LiveMigration(Upkeep):
                 f"{place} would have {drive.size!a} bytes, and [cfgdrive_virt]"
                 f" max_drive_size allows {most:,} here"
             )
-        if storage.in_rbd(settings) and not drive.shared:
+        if isinstance(store.location(uuid), RbdLocation) and not drive.shared:
             raise MigrationRefused(f"{place} is shared by all hosts")
         return store
 
-    def _is_shared(self, settings: Settings, check: DestinationCheck) -> bool:
-        if storage.in_rbd(settings):
+    def _is_shared(
+        self, settings: Settings, check: DestinationCheck, location: Location
+    ) -> bool:
+        if isinstance(location, RbdLocation):
             here = storage.rbd_store_of(settings).cluster()
             if check.cluster != here:
                 raise MigrationRefused(
@@ -337,10 +364,8 @@ class LiveMigration(Upkeep):
                 )
             return True
         root = settings.instances_path
-        seen = handover.sees_token(
-            root, canonical(check.uuid), check.token or ""
-        )
-        told = storage.sharing(settings)
+        seen = handover.sees_token(root, canonical(check.uuid), check.token)
+        told = storage.sharing_of_files(settings)
         if told and not seen:
             # To take what is shared for local would remove it, in the end.
             raise MigrationRefused(

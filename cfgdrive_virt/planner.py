@@ -22,7 +22,7 @@ from cfgdrive_virt.exception import DriveUnreadable, InvalidRequest, Problem
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import DriveImage, Location
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import RenderedRequest, Request
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 from cfgdrive_virt.settings import Settings, read_settings
@@ -89,11 +89,11 @@ class Planner:
         """
         return read_settings(self._conf)
 
-    def guest(self, request: ConfigDriveRequest) -> Guest:
+    def guest(self, request: Request) -> Guest:
         """Return what image properties and options tell of the machine."""
         return self._guest(self.settings, request)
 
-    def required_by(self, request: ConfigDriveRequest) -> Requirement:
+    def required_by(self, request: Request) -> Requirement:
         """Tell whether an instance gets a config drive, and why.
 
         It does if it was asked for one, if its image has
@@ -105,7 +105,7 @@ class Planner:
 
     def plan(
         self,
-        request: ConfigDriveRequest,
+        request: Request,
         guest: Guest | None = None,
         *,
         rescue: bool = False,
@@ -139,8 +139,16 @@ class Planner:
         )
         return Plan(requirement, decision, location, xml)
 
+    def decide(self, request: Request, guest: Guest | None = None) -> Decision:
+        """Return how a drive would be made and attached, and why.
+
+        :param guest: as for :meth:`plan`
+        :raises UnsupportedCombination: if settings exclude each other
+        """
+        return self._decide(self.settings, request, guest)
+
     def build(
-        self, request: ConfigDriveRequest, image_format: str | None = None
+        self, request: Request, image_format: str | None = None
     ) -> DriveImage:
         """Return an instance's drive, put nowhere.
 
@@ -177,11 +185,12 @@ class Planner:
     def _build(
         self,
         settings: Settings,
-        request: ConfigDriveRequest,
+        request: Request,
         image_format: str,
         without: Collection[str] = (),
     ) -> DriveImage:
-        seed = request.random_seed or self._urandom(_SEED_SIZE)
+        given = isinstance(request, RenderedRequest) or request.random_seed
+        seed = b"" if given else self._urandom(_SEED_SIZE)
         return self._image(
             settings,
             request.uuid,
@@ -220,7 +229,7 @@ class Planner:
                 raise
             return data
 
-    def _guest(self, settings: Settings, request: ConfigDriveRequest) -> Guest:
+    def _guest(self, settings: Settings, request: Request) -> Guest:
         return policy.guest(
             request,
             host_architecture=self._architecture,
@@ -230,7 +239,7 @@ class Planner:
     def _decide(
         self,
         settings: Settings,
-        request: ConfigDriveRequest,
+        request: Request,
         guest: Guest | None = None,
     ) -> Decision:
         return policy.decide(
@@ -244,7 +253,7 @@ class Planner:
         )
 
 
-def required(settings: Settings, request: ConfigDriveRequest) -> Requirement:
+def required(settings: Settings, request: Request) -> Requirement:
     """Tell whether an instance gets a config drive, and why."""
     return policy.required(
         request, force_config_drive=settings.force_config_drive

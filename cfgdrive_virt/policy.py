@@ -14,7 +14,7 @@ from cfgdrive_virt.conf import GROUP
 from cfgdrive_virt.exception import UnsupportedCombination
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import ISO9660, VFAT
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import Request
 
 #: Other names that images have for libvirt's.
 _ALIASES = {
@@ -67,9 +67,7 @@ _LOCAL_FILE_SYSTEMS = frozenset({
 })  # fmt: skip
 
 
-def required(
-    request: ConfigDriveRequest, *, force_config_drive: bool
-) -> Requirement:
+def required(request: Request, *, force_config_drive: bool) -> Requirement:
     """Decide whether an instance gets a config drive.
 
     :raises UnsupportedCombination: if img_config_drive has a value that
@@ -101,7 +99,7 @@ def required(
 
 
 def guest(
-    request: ConfigDriveRequest,
+    request: Request,
     *,
     host_architecture: str,
     machine_types: Mapping[str, str],

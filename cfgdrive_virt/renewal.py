@@ -6,11 +6,12 @@ from collections.abc import Collection
 
 from cfgdrive_virt import journal, storage
 from cfgdrive_virt.metadata import secrets
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.metadata.recall import Recalled, recalled
+from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.status import FRESH, Status
 from cfgdrive_virt.planner import canonical, required
 from cfgdrive_virt.settings import Settings
-from cfgdrive_virt.status import left_out_of
+from cfgdrive_virt.status import examine, left_out_of
 from cfgdrive_virt.store.lock import locked
 from cfgdrive_virt.upkeep import Drive, Medium, Upkeep, sweep
 
@@ -18,7 +19,7 @@ from cfgdrive_virt.upkeep import Drive, Medium, Upkeep, sweep
 class Renewal(Upkeep):
     """The hooks that nova has no name for."""
 
-    def status(self, request: ConfigDriveRequest) -> Status:
+    def status(self, request: Request) -> Status:
         """Tell how it stands with an instance's drive.
 
         :raises StoreError: if it can't be looked at
@@ -27,8 +28,24 @@ class Renewal(Upkeep):
         store = storage.store_of(settings)
         return self._look(settings, store, request.uuid, request)
 
+    def recall(self, uuid: str) -> Recalled:
+        """Return what a service knows once, from the drive that is there.
+
+        For one that renders the files itself: see
+        :class:`~cfgdrive_virt.RenderedRequest`.  Nothing of a drive that is
+        missing, damaged, or can't be read.
+        """
+        uuid = canonical(uuid)
+        settings = self.settings
+        for store in storage.stores_of(settings):
+            data = self._reads(settings, store, uuid)
+            found = examine(store.location(uuid), data, settings)
+            if found.contents is not None:
+                return recalled(uuid, found.contents.tree)
+        return Recalled()
+
     def refresh(
-        self, request: ConfigDriveRequest, medium: Medium | None = None
+        self, request: Request, medium: Medium | None = None
     ) -> Drive | None:
         """Bring an instance's drive up to date, of a running guest too.
 

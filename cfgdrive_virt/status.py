@@ -10,7 +10,7 @@ from cfgdrive_virt import image
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.metadata import check, recall, secrets
 from cfgdrive_virt.model.drive import LABEL, Contents, Location
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.status import (
     DAMAGED,
     FRESH,
@@ -31,7 +31,7 @@ def examine(
     location: Location,
     data: bytes | None,
     settings: Settings,
-    request: ConfigDriveRequest | None = None,
+    request: Request | None = None,
 ) -> Status:
     """Tell how it stands with a drive.
 
@@ -71,9 +71,7 @@ def examine(
     return Status(location, state, details, found)
 
 
-def as_found(
-    request: ConfigDriveRequest, found: Contents
-) -> ConfigDriveRequest:
+def as_found(request: Request, found: Contents) -> Request:
     """Return a request with what it leaves open as a drive has it.
 
     Secrets that were left out of the drive are left out here.

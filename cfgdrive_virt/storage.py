@@ -71,6 +71,17 @@ def store_of(settings: Settings) -> Store:
     return _store_of(settings, NAME)
 
 
+def stores_of(settings: Settings) -> tuple[Store, ...]:
+    """Return where a drive may be, the place of new ones first.
+
+    Nova once kept the drives of instances in Ceph in files, and leaves them
+    there.
+    """
+    if in_rbd(settings):
+        return store_of(settings), FileStore(settings.instances_path)
+    return (store_of(settings),)
+
+
 def rescue_store_of(settings: Settings) -> Store:
     """Return the store of drives for rescue."""
     return _store_of(settings, RESCUE_NAME)
@@ -143,6 +154,15 @@ def sharing(settings: Settings) -> Requirement:
     """Tell whether hosts share the place of the drives, and why."""
     return policy.sharing(
         images_type=settings.images_type,
+        shared=settings.instances_path_shared,
+        file_system=file_system.type_of(settings.instances_path),
+    )
+
+
+def sharing_of_files(settings: Settings) -> Requirement:
+    """Tell whether hosts share instances_path, whatever they keep there."""
+    return policy.sharing(
+        images_type="raw",
         shared=settings.instances_path_shared,
         file_system=file_system.type_of(settings.instances_path),
     )

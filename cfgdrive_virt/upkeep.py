@@ -25,7 +25,7 @@ from cfgdrive_virt.exception import (
 from cfgdrive_virt.metadata import secrets
 from cfgdrive_virt.model.decision import Guest
 from cfgdrive_virt.model.drive import Contents, DriveImage, Location
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import ConfigDriveRequest, Request
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, Status
 from cfgdrive_virt.planner import Planner, canonical, required
 from cfgdrive_virt.settings import Settings
@@ -69,7 +69,7 @@ class Upkeep(Planner):
     def _make_ready(
         self,
         operation: str,
-        instance: ConfigDriveRequest | str,
+        instance: Request | str,
         guest: Guest | None,
         domain_xml: str | bytes | None,
         *,
@@ -97,7 +97,9 @@ class Upkeep(Planner):
                 entry.outcome, entry.reason = "no drive", requirement.reason
                 return None
             decision = self._decide(settings, request, guest)
-            if domain_xml is not None:
+            if domain_xml is not None and isinstance(
+                request, ConfigDriveRequest
+            ):
                 devices = Domain(domain_xml).locate(request.devices)
                 request = dataclasses.replace(request, devices=devices)
             for warning in decision.warnings:
@@ -173,7 +175,7 @@ class Upkeep(Planner):
         settings: Settings,
         store: storage.Store,
         uuid: str,
-        request: ConfigDriveRequest | None = None,
+        request: Request | None = None,
         medium: Medium | None = None,
     ) -> Status:
         """Tell how it stands with a drive.
@@ -214,7 +216,7 @@ class Upkeep(Planner):
     def _renewed(
         self,
         settings: Settings,
-        request: ConfigDriveRequest,
+        request: Request,
         found: Status,
         image_format: str,
         *,

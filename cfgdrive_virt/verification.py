@@ -9,7 +9,7 @@ from cfgdrive_virt import content
 from cfgdrive_virt.exception import Problem
 from cfgdrive_virt.metadata import check
 from cfgdrive_virt.model.drive import LABEL, Contents
-from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.value import show
 from cfgdrive_virt.settings import Settings
 
@@ -28,7 +28,7 @@ class Verification:
 def verify(
     found: Contents,
     settings: Settings,
-    request: ConfigDriveRequest | None = None,
+    request: Request | None = None,
 ) -> Verification:
     """Tell whether a drive is whole, and says the same as a request.
 
@@ -50,10 +50,10 @@ def verify(
 
 
 def differences(
-    found: Contents, settings: Settings, request: ConfigDriveRequest
+    found: Contents, settings: Settings, request: Request
 ) -> Iterable[check.Difference]:
     """Return what a drive says otherwise than a request."""
-    seed = request.random_seed or check.random_seed(found.tree) or b""
+    seed = check.random_seed(found.tree) or b""
     expected = content.tree_of(request, settings, seed)
     # To look into all JSON takes longer than all else.
     if expected == found.tree:

@@ -22,34 +22,60 @@ from cfgdrive_virt.model.request import (
     Device,
     InjectedFile,
     NicDevice,
+    RenderedRequest,
+    Request,
     ShareDevice,
 )
 from cfgdrive_virt.model.tree import MetadataTree
 
 _META_DATA = "openstack/latest/meta_data.json"
+_VENDOR_DATA2 = "openstack/latest/vendor_data2.json"
 
-#: Bytes of meta_data.json that are looked into; ours has some thousands.
+#: Bytes of either that are looked into; ours have some thousands.
 _MOST_BYTES = 4 * 1024 * 1024
 
 _Told = Mapping[str, Any]
 _Known = dict[str, Any]
 
 
-def completed(
-    request: ConfigDriveRequest, tree: MetadataTree
-) -> ConfigDriveRequest:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recalled:
+    """What only an instance's drive still says.
+
+    :param vendor_data2: target to JSON
+    """
+
+    admin_pass: str | None = dataclasses.field(default=None, repr=False)
+    injected_files: tuple[InjectedFile, ...] = ()
+    vendor_data2: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
+
+
+def recalled(uuid: str, tree: MetadataTree) -> Recalled:
+    """Return what a drive says of what is known only once."""
+    anybody = ConfigDriveRequest(uuid=uuid, name=uuid, hostname="unknown")
+    told = _completed(anybody, tree)
+    return Recalled(
+        told.admin_pass, told.injected_files, _object(tree, _VENDOR_DATA2)
+    )
+
+
+def completed(request: Request, tree: MetadataTree) -> Request:
     """Return a request with what it leaves open as a drive says it.
 
     That is random_seed, admin_pass and injected_files, and bus and address of
-    devices.
+    devices.  A rendered one leaves nothing open.
     """
-    content = tree.files.get(_META_DATA, b"")
-    try:
-        document = json.loads(content[:_MOST_BYTES])
-    except (ValueError, RecursionError):
+    if isinstance(request, RenderedRequest):
         return request
-    if not isinstance(document, Mapping):
-        return request
+    return _completed(request, tree)
+
+
+def _completed(
+    request: ConfigDriveRequest, tree: MetadataTree
+) -> ConfigDriveRequest:
+    document = _object(tree, _META_DATA)
     for known in (_seed, _password, _files, _devices):
         # What no request could say stays open.
         with contextlib.suppress(InvalidRequest):
@@ -57,6 +83,15 @@ def completed(
                 request, **known(request, document, tree)
             )
     return request
+
+
+def _object(tree: MetadataTree, path: str) -> Mapping[str, Any]:
+    """Return a JSON object; an empty one where there is none."""
+    try:
+        document = json.loads(tree.files.get(path, b"")[:_MOST_BYTES])
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, Mapping) else {}
 
 
 def _seed(request: ConfigDriveRequest, _: Any, tree: MetadataTree) -> _Known:

@@ -10,7 +10,7 @@ from typing import Any
 from cfgdrive_virt.exception import ImageError, InvalidRequest, Problem
 from cfgdrive_virt.metadata import json_file
 from cfgdrive_virt.model import rules
-from cfgdrive_virt.model.request import ONE_SHOT, ConfigDriveRequest
+from cfgdrive_virt.model.request import ONE_SHOT, RenderedRequest, Request
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
@@ -34,10 +34,15 @@ def named(names: Collection[str]) -> set[str]:
     return set(names)
 
 
-def request_without(
-    request: ConfigDriveRequest, names: Collection[str]
-) -> ConfigDriveRequest:
-    """Return a request without some of its secrets."""
+def request_without(request: Request, names: Collection[str]) -> Request:
+    """Return a request without some of its secrets.
+
+    :raises ImageError: if a file that was rendered, and may hold one, can't
+        be read
+    """
+    if isinstance(request, RenderedRequest):
+        tree = tree_without(MetadataTree(request.files), names)
+        return dataclasses.replace(request, files=tree.files)
     changes: dict[str, Any] = dict.fromkeys(names)
     return dataclasses.replace(request, **changes)
 

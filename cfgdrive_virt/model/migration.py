@@ -14,16 +14,16 @@ class DestinationCheck:
     """Where a host would have an instance's drive.
 
     :param uuid: the instance's
-    :param location: the drive's, as a text
-    :param cluster: the fsid of the Ceph cluster; None for a file
+    :param locations: where a drive may be, as texts
+    :param cluster: the fsid of the Ceph cluster; None where there is none
     :param token: names a file below instances_path, so that another host can
-        tell whether it sees the same; None for Ceph
+        tell whether it sees the same
     """
 
     uuid: str
-    location: str
+    locations: tuple[str, ...]
     cluster: str | None
-    token: str | None
+    token: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.network import NetworkInfo
+from cfgdrive_virt.model.tree import OWN
 from cfgdrive_virt.model.value import (
     Value,
     checked,
@@ -36,6 +37,19 @@ def _random_seed(value: Any) -> bytes:
     if not 1 <= len(seed) <= 4096:
         raise ValueError("must be 1 to 4,096 bytes")
     return seed
+
+
+def _files(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a mapping")
+    for path, data in value.items():
+        if not isinstance(path, str) or not isinstance(data, bytes):
+            raise ValueError("must map paths to bytes")
+        if not path.startswith(OWN):
+            raise ValueError(
+                f"must be below {' or '.join(OWN)}: {path[:100]!a} isn't"
+            )
+    return rules.FrozenDict(value)
 
 
 def _cpus(value: Any) -> tuple[int, ...]:
@@ -205,3 +219,33 @@ class ConfigDriveRequest(Value):
     ec2: Ec2Ids = nested(Ec2Ids)
     config_drive: bool = checked(rules.boolean, default=False)
     launched: bool = checked(rules.boolean, default=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedRequest(Value):
+    """A config drive whose files the compute service renders itself.
+
+    As nova does, whose InstanceMetadata knows more than a request can say.
+    Nothing is added, and nothing left out but secrets that have been
+    forgotten.  What such a service knows only when it makes an instance, the
+    drive that is there tells it: :meth:`ConfigDriveDriver.recall`.
+
+    :param uuid: the instance's
+    :param files: paths such as ``openstack/latest/meta_data.json`` to bytes;
+        without any it can be planned, and not built
+    :param image_properties: as in :class:`ConfigDriveRequest`, like
+        config_drive and launched
+    """
+
+    uuid: str = checked(rules.canonical_uuid)
+    files: Mapping[str, bytes] = checked(
+        _files, default_factory=dict, secret=True
+    )
+    image_properties: Mapping[str, str] = checked(
+        rules.mapping_of_text, default_factory=dict
+    )
+    config_drive: bool = checked(rules.boolean, default=False)
+    launched: bool = checked(rules.boolean, default=False)
+
+
+Request = ConfigDriveRequest | RenderedRequest

@@ -12,7 +12,7 @@ from cfgdrive_virt.model.value import show
 
 #: All that a config drive holds lies below these; a guest that may write to
 #: its drive may add files of its own beside them.
-_OWN = ("ec2/", "openstack/")
+OWN = ("ec2/", "openstack/")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class MetadataTree:
             {
                 path: content
                 for path, content in self.files.items()
-                if path.startswith(_OWN)
+                if path.startswith(OWN)
             }
         )
 

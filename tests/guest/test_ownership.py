@@ -88,7 +88,7 @@ class Guest:
 
     def checked(self) -> MigratingDrive:
         """What the source says of it to a host with a disk of its own."""
-        check = DestinationCheck(self.uuid, str(self.path), None, "0" * 32)
+        check = DestinationCheck(self.uuid, (str(self.path),), None, "0" * 32)
         domain = self.host.connection.lookupByUUIDString(self.uuid)
         drive = self.host.call(
             "check_can_live_migrate_source",

@@ -1038,6 +1038,21 @@ class TestUnreadable:
         assert theirs.read_bytes() == data
         assert theirs.stat().st_uid == NOBODY
 
+    def test_a_guest_that_is_off_has_it_given_back(
+        self, driver: ConfigDriveDriver, theirs: Path
+    ) -> None:
+        data = theirs.read_bytes()
+
+        def power_off() -> None:
+            driver.reading_by(lambda *_: None).power_off(UUID)
+            with pytest.raises(DriveUnreadable):
+                driver.status(wanted())
+            driver.reading_by(lambda *_: data).power_off(UUID)
+            assert driver.status(wanted()).state == FRESH
+
+        assert as_nobody(power_off) is None
+        assert theirs.stat().st_uid == NOBODY
+
     def test_a_medium_that_is_out_is_given_for_libvirt_to_read(
         self, driver: ConfigDriveDriver, theirs: Path
     ) -> None:
