@@ -11,6 +11,9 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["cfgdrive_virt", "cfgdrive_virt.*"]),
+    # nova loads compute drivers from its own nova.virt alone.
+    package_dir={"nova.virt": "cfgdrive_virt/adapters/nova/shim"},
+    py_modules=["nova.virt.cfgdrive_virt"],
     package_data={"cfgdrive_virt": ["py.typed"]},
     python_requires=">=3.10",
     install_requires=[

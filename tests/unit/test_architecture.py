@@ -38,6 +38,17 @@ OWNERS = {
     "libvirt": {
         f"adapters/{name}.py" for name in ("libvirt", "medium", "migration")
     },
+    "nova": {
+        f"adapters/nova/{name}.py"
+        for name in (
+            "block_info",
+            "driver",
+            "metadata",
+            "migration",
+            "releases",
+        )
+    },
+    "oslo_messaging": {"adapters/nova/migration.py"},
     "yaml": {"adapters/instance_file.py"},
     "click": {
         f"adapters/command_line/{name}.py"

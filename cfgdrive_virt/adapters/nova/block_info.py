@@ -1,0 +1,93 @@
+"""nova's disk mappings and disk configurations follow our decisions.
+
+nova asks the one option ``config_drive_format``, for all instances alike, and
+from functions of a module: these have no driver that could be asked instead.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nova.virt.libvirt import blockinfo, imagebackend
+from nova.virt.libvirt import config as vconfig
+
+from cfgdrive_virt.model.decision import Decision
+from cfgdrive_virt.model.drive import NAME, RESCUE_NAME
+
+#: What mappings call an instance's drives.
+DRIVES = (NAME, RESCUE_NAME)
+
+Decide = Callable[[Any, Any, frozenset[str]], Decision]
+
+
+def follow(decide: Decide) -> None:
+    """Have nova map the drives, in this process, as they are decided on.
+
+    :param decide: given the instance, the image and the names of devices that
+        are taken
+    """
+    known = blockinfo.get_disk_mapping
+    original = getattr(known, "__wrapped__", known)
+
+    @functools.wraps(original)
+    def get_disk_mapping(
+        virt_type: str,
+        instance: Any,
+        disk_bus: str,
+        cdrom_bus: str,
+        image_meta: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        mapping: dict[str, Any] = original(
+            virt_type,
+            instance,
+            disk_bus,
+            cdrom_bus,
+            image_meta,
+            *args,
+            **kwargs,
+        )
+        for name in DRIVES:
+            if mapping.pop(name, None):
+                taken = frozenset(disk["dev"] for disk in mapping.values())
+                decision = decide(instance, image_meta, taken)
+                mapping[name] = {
+                    "bus": decision.bus,
+                    "dev": decision.target,
+                    "type": decision.device,
+                }
+        return mapping
+
+    blockinfo.get_disk_mapping = get_disk_mapping
+
+
+def disk_config(
+    disk_xml: str,
+    name: str,
+    disk_mapping: dict[str, Any],
+    extra_specs: Mapping[str, str],
+) -> Any:
+    """Return nova's configuration of a drive's disk.
+
+    :param name: of the drive in the mapping, which tells its device
+    :param disk_mapping: with ``unit``, where nova numbers the disks of a
+        virtio-scsi controller
+    :param extra_specs: of the flavor; its limits are those of every disk
+    """
+    mapped = disk_mapping[name]
+    disk = vconfig.LibvirtConfigGuestDisk()
+    disk.parse_str(disk_xml)
+    disk.source_device = mapped["type"]
+    disk.target_bus = mapped["bus"]
+    disk.target_dev = mapped["dev"]
+    disk.readonly = mapped["type"] == "cdrom"
+    if mapped["bus"] == "scsi" and "unit" in disk_mapping:
+        disk.device_addr = vconfig.LibvirtConfigGuestDeviceAddressDrive()
+        disk.device_addr.controller = 0
+        disk.device_addr.unit = disk_mapping["unit"]
+        disk_mapping["unit"] += 1
+    imagebackend.Image.disk_qos(None, disk, extra_specs)
+    return disk

@@ -1,0 +1,101 @@
+"""nova's instance becomes a request; nova itself renders the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nova.api.metadata import base as instance_metadata
+
+from cfgdrive_virt.metadata.recall import Recalled
+from cfgdrive_virt.model.request import RenderedRequest
+
+#: Of an image's properties, those that decide on a drive.
+_PROPERTIES = (
+    "hw_architecture",
+    "hw_cdrom_bus",
+    "hw_disk_bus",
+    "hw_machine_type",
+    "img_config_drive",
+    "os_distro",
+)
+
+
+def request_of(
+    instance: Any,
+    image_meta: Any = None,
+    files: Mapping[str, bytes] | None = None,
+) -> RenderedRequest:
+    """Return the request for an instance's drive.
+
+    :param image_meta: by default the instance's own
+    :param files: without them it can only be planned
+    """
+    properties = (image_meta or instance.image_meta).properties
+    found = {name: properties.get(name) for name in _PROPERTIES}
+    return RenderedRequest(
+        uuid=instance.uuid,
+        files=files or {},
+        image_properties={
+            name: str(value)
+            for name, value in found.items()
+            if value is not None
+        },
+        config_drive=bool(instance.config_drive),
+        launched=instance.launched_at is not None,
+    )
+
+
+def rendered(
+    instance: Any,
+    network_info: Any,
+    *,
+    injected_files: Iterable[tuple[str, bytes]] | None,
+    admin_pass: str | None,
+    known: Recalled,
+) -> RenderedRequest:
+    """Return the request, with the files that nova's own driver would write.
+
+    :param known: what the drive that is there says of what nova knows only
+        when it makes an instance
+    """
+    if not injected_files:
+        injected_files = [
+            (file.path, file.content) for file in known.injected_files
+        ]
+    admin_pass = admin_pass or known.admin_pass
+    told = instance_metadata.InstanceMetadata(
+        instance,
+        content=injected_files,
+        extra_md={"admin_pass": admin_pass} if admin_pass else {},
+        network_info=network_info,
+    )
+    files = {
+        path: data.encode() if isinstance(data, str) else data
+        for path, data in told.metadata_for_config_drive()
+    }
+    return request_of(instance, files=_with_vendor_data(files, known))
+
+
+def _with_vendor_data(
+    files: dict[str, bytes], known: Recalled
+) -> dict[str, bytes]:
+    """Keep what a vendor data service said, where it gives no answer now.
+
+    nova says nothing for one that fails, unless
+    vendordata_dynamic_failure_fatal is set.
+    """
+    if not known.vendor_data2:
+        return files
+    for path, data in files.items():
+        if path.endswith("/vendor_data2.json"):
+            document = json.loads(data)
+            kept = {
+                target: known.vendor_data2[target]
+                for target, answer in document.items()
+                if not answer and known.vendor_data2.get(target)
+            }
+            if kept:
+                files[path] = json.dumps(document | kept).encode()
+    return files

@@ -1,0 +1,142 @@
+"""How two nova-computes tell each other of a drive, and hand it over.
+
+What the hosts say of it travels in nova's own LibvirtLiveMigrateData, in a
+field that nova empties at the destination, so that each knows whether the
+other one has this driver.  The bytes travel by nova's message bus, as did the
+secrets that they hold: no host needs a way to another one's files or libvirtd.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import oslo_messaging as messaging
+from nova import objects, rpc
+
+from cfgdrive_virt.exception import MigrationRefused
+from cfgdrive_virt.model.drive import NAME
+from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
+
+_TOPIC = "cfgdrive_virt"
+_VERSION = "1.0"
+#: Bytes of a drive in one message; brokers limit these to some MiB.
+_STEP = 4 * 1024 * 1024
+
+_KINDS = {kind.__name__: kind for kind in (DestinationCheck, MigratingDrive)}
+_NOTHING = "NoDrive"
+
+Told = DestinationCheck | MigratingDrive | None
+
+
+def tell(migrate_data: Any, told: Told) -> None:
+    """Put into nova's data what the other host has to know.
+
+    :param told: None says that there is no drive
+    """
+    note = objects.LibvirtLiveMigrateBDMInfo(
+        serial=_TOPIC,
+        type=type(told).__name__ if told else _NOTHING,
+        connection_info_json=json.dumps(
+            dataclasses.asdict(told) if told else {}
+        ),
+    )
+    migrate_data.bdms = [note]
+
+
+def listen(migrate_data: Any) -> tuple[bool, Told]:
+    """Take out of nova's data what the other host told.
+
+    Return whether it has this driver at all, and what it told.
+    """
+    if "bdms" not in migrate_data:
+        return False, None
+    notes = [note for note in migrate_data.bdms if note.serial == _TOPIC]
+    migrate_data.bdms = [
+        note for note in migrate_data.bdms if note not in notes
+    ]
+    if not notes:
+        return False, None
+    kind = _KINDS.get(notes[0].type)
+    if kind is None:
+        return True, None
+    fields = json.loads(notes[0].connection_info_json)
+    if kind is DestinationCheck:
+        fields["locations"] = tuple(fields["locations"])
+    return True, kind(**fields)
+
+
+def without_drive(disk_info: str | None) -> str | None:
+    """Return nova's list of disks, of which it makes empty ones, without ours.
+
+    :param disk_info: JSON; None where nova makes none
+    """
+    if disk_info is None:
+        return None
+    return json.dumps(
+        [disk for disk in json.loads(disk_info) if not _is_drive(disk)]
+    )
+
+
+def has_drive(disk_info: str | None) -> bool:
+    """Tell whether nova's list of disks has a config drive."""
+    return any(map(_is_drive, json.loads(disk_info or "[]")))
+
+
+class Endpoint:
+    """What a source answers a destination that fetches.
+
+    :param read_drive: returns the bytes of the drive of an instance that is
+        on its way; refuses any other
+    """
+
+    target = messaging.Target(version=_VERSION)
+
+    def __init__(self, read_drive: Callable[[str], bytes]) -> None:
+        self._read_drive = read_drive
+
+    def read(self, context: Any, instance_uuid: str, offset: int) -> str:
+        """Return some bytes of a drive from an offset on, compressed."""
+        del context
+        part = self._read_drive(instance_uuid)[offset : offset + _STEP]
+        return base64.b64encode(zlib.compress(part, 1)).decode()
+
+
+def serve(host: str, endpoint: Endpoint) -> Any:
+    """Answer those who fetch from this host; return the server, started."""
+    server = rpc.get_server(
+        messaging.Target(topic=_TOPIC, server=host), [endpoint]
+    )
+    server.start()
+    return server
+
+
+def fetch(context: Any, host: str, drive: MigratingDrive) -> bytes:
+    """Return the bytes of a drive that another host has.
+
+    :raises MigrationRefused: if it can't be had
+    """
+    client = rpc.get_client(
+        messaging.Target(topic=_TOPIC, version=_VERSION)
+    ).prepare(server=host)
+    parts = []
+    try:
+        for offset in range(0, drive.size, _STEP):
+            coded = client.call(
+                context, "read", instance_uuid=drive.uuid, offset=offset
+            )
+            part = zlib.decompressobj()
+            parts.append(part.decompress(base64.b64decode(coded), _STEP))
+    except (messaging.MessagingException, zlib.error, ValueError) as error:
+        raise MigrationRefused(
+            f"{drive.location} can't be fetched from {host}: {error}"
+        ) from error
+    return b"".join(parts)
+
+
+def _is_drive(disk: dict[str, Any]) -> bool:
+    return str(disk["path"]).rpartition("/")[2] == NAME

@@ -1,0 +1,52 @@
+"""Which releases of nova are known, and what differs between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from typing import Any
+
+from nova import version
+from nova.virt.libvirt.volume import remotefs
+
+from cfgdrive_virt.model.drive import NAME
+
+#: By their first number: 29 is 2024.1, 34 is 2026.2.
+OLDEST, NEWEST = 29, 34
+
+_FOUND = str(version.version_string())
+_NUMBERS = tuple(map(int, re.findall(r"[0-9]+", _FOUND)[:2]))
+
+#: Whether nova itself copies an ISO before a live migration, by ssh; since
+#: 30.1 its guest reads zeros.
+COPIES_DRIVES = _NUMBERS <= (30, 0)
+
+
+def check() -> None:
+    """Refuse to start beside a nova that nobody has tried.
+
+    :raises SystemExit: saying which ones are known
+    """
+    if not _NUMBERS or not OLDEST <= _NUMBERS[0] <= NEWEST:
+        raise SystemExit(
+            f"cfgdrive_virt knows nova {OLDEST} to {NEWEST}, and this is"
+            f" {_FOUND}: install a cfgdrive_virt that knows it, or set"
+            " [DEFAULT] compute_driver=libvirt.LibvirtDriver"
+        )
+
+
+class RemoteFiles(remotefs.RemoteFilesystem):
+    """Files on other hosts, less the drives that nova needn't copy.
+
+    :param fetched: UUIDs of instances whose drives come another way
+    """
+
+    def __init__(self, fetched: Container[str]) -> None:
+        super().__init__()
+        self._fetched = fetched
+
+    def copy_file(self, src: str, *args: Any, **kwargs: Any) -> None:
+        """Copy a file, such as ``host:/var/lib/nova/instances/uuid/disk``."""
+        *_, uuid, name = src.split("/")
+        if name != NAME or uuid not in self._fetched:
+            super().copy_file(src, *args, **kwargs)
