@@ -61,6 +61,8 @@ class Planner:
     :param peek: reads a drive that this process may not, so many bytes of it
         at most; returns None if it can't.  libvirt gives a disk's file to
         QEMU's user, and a read-only one never back
+    :param carries: whether this service calls the hooks of live migration,
+        so that a read-only drive arrives, too
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Planner:
         urandom: Callable[[int], bytes] = os.urandom,
         architecture: str = platform.machine(),
         peek: Peek | None = None,
+        carries: bool = False,
     ) -> None:
         register_opts(conf)
         self._conf = conf
@@ -80,6 +83,7 @@ class Planner:
         self._urandom = urandom
         self._architecture = architecture
         self._peek = peek
+        self._carries = carries
 
     @property
     def settings(self) -> Settings:
@@ -249,6 +253,7 @@ class Planner:
             config_drive_format=settings.config_drive_format,
             virt_type=settings.virt_type,
             migration=storage.must_survive(settings),
+            carried=self._carries,
             disk_prefix=settings.disk_prefix,
         )
 

@@ -187,12 +187,15 @@ def decide(
     config_drive_format: str | None,
     virt_type: str,
     migration: Requirement,
+    carried: bool = False,
     disk_prefix: str | None = None,
 ) -> Decision:
     """Decide on a drive's format and device.
 
     :param config_drive_format: None where nobody set it
     :param migration: what :func:`must_survive` said
+    :param carried: whether the service moves drives itself, by the hooks of
+        live migration
     :raises UnsupportedCombination: naming both sides of what excludes
         each other
     """
@@ -232,7 +235,9 @@ def decide(
         reason=f"a drive in {place}; {image_format} {why_format}; a {device}"
         f" on {bus} {why_bus}",
         warnings=tuple(
-            _warnings(image_format, device, image_properties, migration)
+            _warnings(
+                image_format, device, image_properties, migration, carried
+            )
         ),
     )
 
@@ -242,6 +247,7 @@ def _warnings(
     device: str,
     image_properties: Mapping[str, str],
     migration: Requirement,
+    carried: bool,
 ) -> Iterator[str]:
     system = image_properties.get("os_distro", "").lower()
     if image_format == VFAT and system in _AFTERBURN:
@@ -249,7 +255,7 @@ def _warnings(
             f"image property os_distro={system}: its Afterburn reads iso9660"
             " only; set config_drive_format=iso9660"
         )
-    if device == "cdrom" and migration:
+    if device == "cdrom" and migration and not carried:
         yield (
             f"config_drive_format={image_format} is set, but"
             f" {migration.reason}: libvirt neither copies nor checks a"

@@ -95,7 +95,7 @@ class Drives:
 
     def of_nova(self, spawn: Spawn) -> Files:
         """Return the files that nova writes to its drive."""
-        with self._options(spawn), _services(spawn):
+        with self.around(spawn):
             # As LibvirtDriver._create_configdrive() does.
             extra_md = {}
             if spawn.admin_pass:
@@ -114,9 +114,15 @@ class Drives:
 
     def of_ours(self, spawn: Spawn) -> Files:
         """Return the files of our drive, read from its image."""
-        with self._options(spawn), _services(spawn):
+        with self.around(spawn):
             image = ConfigDriveDriver(CONF).build(request(spawn))
         return dict(read(image.data).tree.files)
+
+    @contextlib.contextmanager
+    def around(self, spawn: Spawn) -> Iterator[None]:
+        """Have nova's options and services as they are for an instance."""
+        with self._options(spawn), _services(spawn):
+            yield
 
     @contextlib.contextmanager
     def _options(self, spawn: Spawn) -> Iterator[None]:

@@ -558,6 +558,10 @@ def test_nobody_is_warned_of_what_is_well() -> None:
     assert decide().warnings == ()
     assert decide(migration=MOVES).warnings == ()
     assert decide(images_type="rbd").warnings == ()
+    carried = decide(
+        config_drive_format="iso9660", migration=MOVES, carried=True
+    )
+    assert carried.warnings == ()
 
 
 @pytest.mark.parametrize("wish", ["fdc", "xen", "", "VIRTIO", "\x1b[31m"])

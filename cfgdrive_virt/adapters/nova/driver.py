@@ -71,7 +71,7 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         releases.check()
         super().__init__(virtapi, read_only)
-        self._drives = ConfigDriveDriver(CONF, peek=self._peek)
+        self._drives = ConfigDriveDriver(CONF, peek=self._peek, carries=True)
         #: What makes the drives ready of guests that nova starts again.
         self._renewals: dict[str, _Hook] = {}
         #: Of guests that are leaving this host, or coming.
