@@ -16,7 +16,7 @@ packages python3-venv python3-libvirt libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
     zstd
 venv quickstart
-this_checkout quickstart
+this_checkout quickstart -e
 PATH=$cache/quickstart/bin:$PATH
 
 # Short: sockets are made below it

@@ -20,22 +20,34 @@ fi
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 nova_version=34.0.0
+# With what they need otherwise than the newest.
+nova_releases=(33.0.2 32.2.1 31.3.1 '30.3.0 oslo.utils==8.2.0'
+    '29.4.0 oslo.utils==8.2.0')
 
 say 'Setting up'
 packages python3-venv python3-libvirt libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
     genisoimage xorriso p7zip-full libarchive-tools dosfstools mtools \
     debootstrap e2fsprogs zstd ceph-mon ceph-osd ceph-mgr ceph-common \
-    python3-rados python3-rbd qemu-block-extra shellcheck
+    python3-rados python3-rbd python3-netifaces qemu-block-extra shellcheck
 # Newer releases have it apart.
 packages_if_any libvirt-daemon-driver-secret
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
     types-PyYAML configobj jinja2 oauthlib requests
-this_checkout tests
+this_checkout tests -e
 # Without the system's packages, some of which are too old for nova's; so
-# without libvirt, too. SQLAlchemy's later deprecations would be errors.
-isolated_venv nova "nova==$nova_version" 'sqlalchemy<2.1' pytest lxml pycdlib
-this_checkout nova --no-deps
+# without libvirt, too, but for what is linked. SQLAlchemy's later deprecations would be errors.
+isolated_venv nova "nova==$nova_version" 'sqlalchemy<2.1' pytest lxml pycdlib \
+    ddt fixtures openstack-placement oslotest osprofiler psycopg2-binary \
+    PyMySQL requests-mock stestr testtools wsgi-intercept
+system_modules nova libvirt libvirtmod rados rbd netifaces
+# Where its functional tests look for etc/nova.
+ln -sfn "$cache/nova/etc" "$cache"/nova/lib/python3.*/site-packages/etc
+this_checkout nova --no-deps --force-reinstall
+for release in "${nova_releases[@]}"; do
+    read -ra requirements <<<"nova==$release"
+    beside nova "nova-${release%% *}" "${requirements[@]}"
+done
 
 # cloud-init itself is not installed: it would take charge of this machine at
 # its next start.

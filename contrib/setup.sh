@@ -74,16 +74,52 @@ make_venv() {
     echo "$wanted" >"$directory/.wanted"
 }
 
-# this_checkout NAME [OPTION ...]: put this very checkout into it. It is built
-# apart from the system's packages: some of those break newer setuptools.
-this_checkout() {
-    local directory=$cache/$1 wanted
+# system_modules NAME MODULE ...: let $cache/NAME see these of the system's
+# compiled modules, and no others: they are on no index, or need a compiler.
+system_modules() {
+    local site module file found
+    site=$("$cache/$1/bin/python" -c \
+        'import sysconfig; print(sysconfig.get_path("platlib"))')
     shift
-    wanted=$root:$(cat "$root/setup.py" "$root/pyproject.toml" | sha256sum)
+    for module; do
+        found=
+        for file in /usr/lib/python3/dist-packages/"$module"{.py,.*.so}; do
+            [[ ! -e $file ]] || { ln -sf "$file" "$site/" && found=1; }
+        done
+        [[ $found ]] || die "the system's python3 has no $module"
+    done
+}
+
+# beside NAME OTHER [REQUIREMENT ...]: put requirements, and nothing that they
+# require, into $cache/OTHER, to go before those of $cache/NAME on the path.
+beside() {
+    local name=$1 directory=$cache/$2 wanted
+    shift 2
+    wanted=$(printf '%s\n' "$@")
+    if [[ $wanted == "$(cat "$directory/.wanted" 2>/dev/null)" ]]; then
+        return
+    fi
+    rm -rf "$directory"
+    "$cache/$name/bin/pip" install -qq --disable-pip-version-check --no-deps \
+        --target "$directory" "$@" || die "pip can't install: $*"
+    echo "$wanted" >"$directory/.wanted"
+}
+
+# this_checkout NAME [OPTION ...]: put this very checkout into it, as it is
+# now, or with -e as it will be. It is built apart from the system's packages:
+# some of those break newer setuptools.
+this_checkout() {
+    local directory=$cache/$1 wanted built=
+    [[ -e $root/build ]] || built=$root/build
+    shift
+    wanted=$root:$*:$(find "$root/setup.py" "$root/pyproject.toml" \
+        "$root/cfgdrive_virt/adapters/nova/shim" -type f -exec cat {} + |
+        sha256sum)
     if [[ $wanted == "$(cat "$directory/.checkout" 2>/dev/null)" ]]; then
         return
     fi
     "$directory/bin/pip" install -qq --disable-pip-version-check "$@" \
-        -e "$root" || die "pip can't install $root"
+        "$root" || die "pip can't install $root"
+    [[ ! $built ]] || rm -rf "$built"
     echo "$wanted" >"$directory/.checkout"
 }

@@ -13,7 +13,7 @@ from cfgdrive_virt.live_migration import LiveMigration
 from cfgdrive_virt.store.file import RESIZE_SUFFIX
 
 #: What nova has no name for, or has it elsewhere.
-OWN = {"status", "exists", "refresh", "forget_secrets"}
+OWN = {"status", "exists", "refresh", "forget_secrets", "read_migrating"}
 
 HOOKS = sorted(
     name

@@ -1,0 +1,314 @@
+"""What the driver for nova puts between nova's values and ours."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import oracle
+import oslo_messaging as messaging
+import pytest
+from instances import INSTANCES
+from nova.virt.libvirt import blockinfo
+from oracle import CONF, objects
+
+from cfgdrive_virt import InjectedFile, Recalled
+from cfgdrive_virt.adapters.nova import (
+    block_info,
+    metadata,
+    migration,
+    releases,
+)
+from cfgdrive_virt.exception import MigrationRefused
+from cfgdrive_virt.model.decision import Decision
+from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
+
+UUID = "b65cee2f-8c69-4aeb-be2f-f79742548fc2"
+CHECK = DestinationCheck(UUID, ("/a", "/b"), None, "0" * 32)
+DRIVE = MigratingDrive(UUID, "/a", shared=False, readonly=True, size=9)
+NOTHING = Recalled()
+
+
+def instance(spawn: oracle.Spawn, **fields: Any) -> objects.Instance:
+    made = oracle.nova_instance(spawn)
+    plain = {"config_drive": "True", "launched_at": None, "task_state": None}
+    for name, value in (plain | fields).items():
+        setattr(made, name, value)
+    return made
+
+
+class TestFiles:
+    """Nova renders; our tree holds what nova's own drive would."""
+
+    @pytest.mark.parametrize("name", INSTANCES)
+    def test_are_those_of_novas_own_drive(
+        self, drives: oracle.Drives, name: str
+    ) -> None:
+        spawn = INSTANCES[name]
+        with drives.around(spawn):
+            made = metadata.rendered(
+                instance(spawn),
+                spawn.network_info,
+                injected_files=spawn.files,
+                admin_pass=spawn.admin_pass,
+                known=NOTHING,
+            )
+        assert told(made.files) == told(drives.of_nova(spawn))
+
+    def test_have_what_nova_knows_once_from_the_drive_that_is_there(
+        self, drives: oracle.Drives
+    ) -> None:
+        spawn = INSTANCES["plain"]
+        known = Recalled("secret", (InjectedFile(path="/m", content=b"hi"),))
+        with drives.around(spawn):
+            made = metadata.rendered(
+                instance(spawn),
+                spawn.network_info,
+                injected_files=None,
+                admin_pass=None,
+                known=known,
+            )
+        latest = json.loads(made.files["openstack/latest/meta_data.json"])
+        assert latest["admin_pass"] == "secret"
+        assert latest["files"] == [
+            {"path": "/m", "content_path": "/content/0000"}
+        ]
+        assert made.files["openstack/content/0000"] == b"hi"
+
+    @pytest.mark.parametrize(
+        ("answer", "kept"),
+        [({}, {"rack": "r12"}), ({"rack": "r13"}, {"rack": "r13"})],
+    )
+    def test_keep_what_a_service_said_that_gives_no_answer_now(
+        self, drives: oracle.Drives, answer: Any, kept: Any
+    ) -> None:
+        spawn = oracle.Spawn(
+            api={"vendordata_providers": ["StaticJSON", "DynamicJSON"]},
+            dynamic={"site": answer},
+        )
+        known = Recalled(vendor_data2={"site": {"rack": "r12"}, "old": 1})
+        with drives.around(spawn):
+            made = metadata.rendered(
+                instance(spawn),
+                spawn.network_info,
+                injected_files=None,
+                admin_pass=None,
+                known=known,
+            )
+        latest = json.loads(made.files["openstack/latest/vendor_data2.json"])
+        assert latest == {"static": {}, "site": kept}
+
+
+def told(files: Any) -> dict[str, Any]:
+    """Return files to be compared: each rendering has seeds of its own."""
+    found = dict(files)
+    for path, data in found.items():
+        if path.endswith("meta_data.json"):
+            found[path] = json.loads(data) | {"random_seed": None}
+    return found
+
+
+class TestRequest:
+    def test_has_what_decides(self) -> None:
+        image = objects.ImageMeta.from_dict(
+            {
+                "properties": {
+                    "hw_disk_bus": "scsi",
+                    "hw_machine_type": "q35",
+                    "os_distro": "ubuntu",
+                    "hw_vif_model": "virtio",
+                }
+            }
+        )
+        made = metadata.request_of(
+            instance(INSTANCES["plain"], config_drive=""), image
+        )
+        assert (made.config_drive, made.launched) == (False, False)
+        assert dict(made.image_properties) == {
+            "hw_disk_bus": "scsi",
+            "hw_machine_type": "q35",
+            "os_distro": "ubuntu",
+        }
+
+
+@pytest.fixture
+def followed() -> Iterator[list[frozenset[str]]]:
+    """Have all drives on SCSI, as sdy; yield the names that were taken."""
+    asked = []
+
+    def decide(_: Any, __: Any, taken: frozenset[str]) -> Decision:
+        asked.append(taken)
+        return Decision("vfat", "disk", "scsi", "sdy", False, "a test's")
+
+    original = blockinfo.get_disk_mapping
+    block_info.follow(decide)
+    yield asked
+    blockinfo.get_disk_mapping = original
+
+
+class TestDevices:
+    def mapping(self, **fields: Any) -> dict[str, Any]:
+        flavor = objects.Flavor(
+            name="m1", swap=1, ephemeral_gb=0, root_gb=1, extra_specs={}
+        )
+        image = objects.ImageMeta.from_dict({"properties": {}})
+        made = instance(INSTANCES["plain"], **fields)
+        made.flavor, made.ephemeral_gb, made.os_type = flavor, 0, None
+        found = blockinfo.get_disk_info("qemu", made, image)
+        mapping: dict[str, Any] = found["mapping"]
+        return mapping
+
+    def test_are_those_that_were_decided_on(
+        self, followed: list[frozenset[str]]
+    ) -> None:
+        assert self.mapping()["disk.config"] == {
+            "bus": "scsi",
+            "dev": "sdy",
+            "type": "disk",
+        }
+        assert followed == [frozenset({"vda", "vdb"})]
+
+    def test_are_none_without_a_drive(
+        self, followed: list[frozenset[str]]
+    ) -> None:
+        assert "disk.config" not in self.mapping(config_drive="")
+        assert followed == []
+
+    def test_have_a_unit_and_limits_as_every_disk(self) -> None:
+        xml = (
+            '<disk type="file" device="cdrom"><driver name="qemu" type="raw"'
+            ' cache="none"/><source file="/d"/><target dev="hdd" bus="ide"/>'
+            "<readonly/></disk>"
+        )
+        mapping = {
+            "disk.config": {"bus": "scsi", "dev": "sdb", "type": "disk"},
+            "unit": 3,
+        }
+        made = block_info.disk_config(
+            xml,
+            "disk.config",
+            mapping,
+            {"quota:disk_write_bytes_sec": "1000", "hw:cpu_policy": "shared"},
+        )
+        assert made.to_xml(pretty_print=False) == (
+            '<disk type="file" device="disk"><driver name="qemu" type="raw"'
+            ' cache="none"/><source file="/d"/><target dev="sdb" bus="scsi"/>'
+            "<iotune><write_bytes_sec>1000</write_bytes_sec></iotune>"
+            '<address type="drive" controller="0" unit="3"/></disk>'
+        )
+        assert mapping["unit"] == 4
+
+
+class TestHosts:
+    """What they tell each other, in nova's own data and over its bus."""
+
+    @pytest.mark.parametrize("told", [CHECK, DRIVE, None])
+    def test_tell_each_other_of_a_drive(
+        self, told: DestinationCheck | MigratingDrive | None
+    ) -> None:
+        data = objects.LibvirtLiveMigrateData()
+        migration.tell(data, told)
+        sent = objects.LibvirtLiveMigrateData.obj_from_primitive(
+            json.loads(json.dumps(data.obj_to_primitive()))
+        )
+        assert migration.listen(sent) == (True, told)
+        assert migration.listen(sent) == (False, None)
+        assert sent.bdms == []
+
+    def test_know_novas_own_driver_by_its_silence(self) -> None:
+        data = objects.LibvirtLiveMigrateData()
+        assert migration.listen(data) == (False, None)
+        volume = objects.LibvirtLiveMigrateBDMInfo(serial="a volume's")
+        data.bdms = [volume]
+        assert migration.listen(data) == (False, None)
+        assert data.bdms == [volume]
+
+    def test_have_nova_make_no_empty_drive(self) -> None:
+        disks = [{"path": "/i/u/disk"}, {"path": "/i/u/disk.config"}]
+        text = json.dumps(disks)
+        assert migration.has_drive(text)
+        left = migration.without_drive(text)
+        assert json.loads(left or "") == disks[:1]
+        assert not migration.has_drive(left)
+        assert migration.without_drive(None) is None
+        assert not migration.has_drive(None)
+
+    def test_carry_a_large_drive_in_parts(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drive = bytes(range(256)) * 40_000
+        endpoint = migration.Endpoint({UUID: drive}.__getitem__)
+        asked = bus(monkeypatch, endpoint.read)
+        wanted = MigratingDrive(
+            UUID, "/a", shared=False, readonly=True, size=len(drive)
+        )
+        assert migration.fetch(None, "source", wanted) == drive
+        assert len(asked) == 3
+
+    @pytest.mark.parametrize(
+        ("answer", "told"),
+        [
+            (messaging.MessagingTimeout("no reply"), "no reply"),
+            ("a", "source: Invalid base64"),
+            (base64.b64encode(b"no zlib").decode(), "incorrect header"),
+        ],
+    )
+    def test_tell_what_cannot_be_fetched(
+        self, monkeypatch: pytest.MonkeyPatch, answer: Any, told: str
+    ) -> None:
+        def read(*_: Any) -> str:
+            if isinstance(answer, Exception):
+                raise answer
+            return str(answer)
+
+        bus(monkeypatch, read)
+        with pytest.raises(MigrationRefused, match=told):
+            migration.fetch(None, "source", DRIVE)
+
+    def test_take_no_more_than_was_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bomb = base64.b64encode(zlib.compress(bytes(1 << 26))).decode()
+        bus(monkeypatch, lambda *_: bomb)
+        found = migration.fetch(None, "source", DRIVE)
+        assert len(found) == migration._STEP
+
+
+def bus(monkeypatch: pytest.MonkeyPatch, read: Any) -> list[int]:
+    """Have calls answered at once; return a list of the offsets."""
+    asked = []
+
+    def call(context: Any, method: str, **arguments: Any) -> Any:
+        assert method == "read"
+        asked.append(arguments["offset"])
+        return read(context, arguments["instance_uuid"], arguments["offset"])
+
+    client = SimpleNamespace(call=call)
+    client.prepare = lambda server: client if server == "source" else None
+    monkeypatch.setattr(migration.rpc, "get_client", lambda _: client)
+    return asked
+
+
+def test_nova_copies_no_drive_that_is_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Up to 30.0 it copies each ISO by ssh."""
+    copied = []
+    monkeypatch.setattr(
+        releases.remotefs.RemoteFilesystem,
+        "copy_file",
+        lambda _, source, target: copied.append((source, target)),
+    )
+    CONF.set_override("remote_filesystem_transport", "ssh", group="libvirt")
+    files = releases.RemoteFiles({UUID})
+    for name in ("disk", "disk.config"):
+        files.copy_file(f"a:/i/{UUID}/{name}", "/i")
+    files.copy_file("a:/i/another/disk.config", "/i")
+    assert copied == [
+        (f"a:/i/{UUID}/disk", "/i"),
+        ("a:/i/another/disk.config", "/i"),
+    ]
