@@ -155,7 +155,9 @@ _OWN_OPTS: list[cfg.Opt] = [
         help="Whether drives must survive live migration without shared"
         " storage.  libvirt then copies writable disks only: where"
         " config_drive_format isn't set such a drive is VFAT on a writable"
-        " disk.  Drives in RBD needn't be copied.",
+        " disk.  Drives in RBD needn't be copied; nor, by auto, those of a"
+        " service that brings them to the destination itself, as our driver"
+        " for nova does.",
     ),
     cfg.StrOpt(
         "instances_path_shared",

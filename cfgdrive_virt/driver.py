@@ -32,8 +32,8 @@ class ConfigDriveDriver(Lifecycle, Renewal, LiveMigration):
     :param peek: reads a drive that this process may not, so many bytes of it
         at most; returns None if it can't.  libvirt gives a disk's file to
         QEMU's user, and a read-only one never back
-    :param carries: whether this service calls the hooks of live migration,
-        so that a read-only drive arrives, too
+    :param carries: whether this service calls the hooks of live migration;
+        a read-only drive arrives, too, then, so that none need be VFAT
     """
 
     def reading_by(self, peek: Peek) -> ConfigDriveDriver:

@@ -61,8 +61,8 @@ class Planner:
     :param peek: reads a drive that this process may not, so many bytes of it
         at most; returns None if it can't.  libvirt gives a disk's file to
         QEMU's user, and a read-only one never back
-    :param carries: whether this service calls the hooks of live migration,
-        so that a read-only drive arrives, too
+    :param carries: whether this service calls the hooks of live migration;
+        a read-only drive arrives, too, then, so that none need be VFAT
     """
 
     def __init__(
@@ -252,8 +252,7 @@ class Planner:
             images_type=settings.images_type,
             config_drive_format=settings.config_drive_format,
             virt_type=settings.virt_type,
-            migration=storage.must_survive(settings),
-            carried=self._carries,
+            migration=storage.must_survive(settings, carried=self._carries),
             disk_prefix=settings.disk_prefix,
         )
 

@@ -164,13 +164,23 @@ def is_local(
 
 
 def must_survive(
-    *, images_type: str, live_migration: str, shared: Requirement
+    *,
+    images_type: str,
+    live_migration: str,
+    shared: Requirement,
+    carried: bool = False,
 ) -> Requirement:
     """Decide whether a drive must survive live migration by being copied.
 
     :param live_migration: ``always``, ``never`` or ``auto``
     :param shared: what :func:`sharing` said
+    :param carried: whether the service brings a drive to the destination
+        itself, by the hooks of live migration
     """
+    if live_migration == "auto" and not shared and carried:
+        return Requirement(
+            False, f"the service carries it where {shared.reason}"
+        )
     if live_migration == "auto" or images_type == "rbd":
         return Requirement(not shared, shared.reason)
     return Requirement(
@@ -187,15 +197,12 @@ def decide(
     config_drive_format: str | None,
     virt_type: str,
     migration: Requirement,
-    carried: bool = False,
     disk_prefix: str | None = None,
 ) -> Decision:
     """Decide on a drive's format and device.
 
     :param config_drive_format: None where nobody set it
     :param migration: what :func:`must_survive` said
-    :param carried: whether the service moves drives itself, by the hooks of
-        live migration
     :raises UnsupportedCombination: naming both sides of what excludes
         each other
     """
@@ -235,9 +242,7 @@ def decide(
         reason=f"a drive in {place}; {image_format} {why_format}; a {device}"
         f" on {bus} {why_bus}",
         warnings=tuple(
-            _warnings(
-                image_format, device, image_properties, migration, carried
-            )
+            _warnings(image_format, device, image_properties, migration)
         ),
     )
 
@@ -247,7 +252,6 @@ def _warnings(
     device: str,
     image_properties: Mapping[str, str],
     migration: Requirement,
-    carried: bool,
 ) -> Iterator[str]:
     system = image_properties.get("os_distro", "").lower()
     if image_format == VFAT and system in _AFTERBURN:
@@ -255,7 +259,7 @@ def _warnings(
             f"image property os_distro={system}: its Afterburn reads iso9660"
             " only; set config_drive_format=iso9660"
         )
-    if device == "cdrom" and migration and not carried:
+    if device == "cdrom" and migration:
         yield (
             f"config_drive_format={image_format} is set, but"
             f" {migration.reason}: libvirt neither copies nor checks a"

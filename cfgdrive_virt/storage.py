@@ -177,10 +177,14 @@ def is_local(settings: Settings) -> bool:
     )
 
 
-def must_survive(settings: Settings) -> Requirement:
-    """Tell whether live migration has to copy the drives, and why."""
+def must_survive(settings: Settings, *, carried: bool = False) -> Requirement:
+    """Tell whether live migration has to copy the drives, and why.
+
+    :param carried: whether the service brings them to the destination itself
+    """
     return policy.must_survive(
         images_type=settings.images_type,
         live_migration=settings.live_migration,
         shared=sharing(settings),
+        carried=carried,
     )

@@ -521,6 +521,22 @@ def test_a_drive_that_hosts_do_not_share_must_be_copied_or_as_told(
         assert made == expected[live_migration]
 
 
+@pytest.mark.parametrize("live_migration", ["auto", "always", "never"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_the_service_carries_need_not_be_copied_unless_told(
+    live_migration: str, shared: bool
+) -> None:
+    made = policy.must_survive(
+        images_type="raw",
+        live_migration=live_migration,
+        shared=Requirement(shared, "somebody said so"),
+        carried=True,
+    )
+    assert bool(made) == (live_migration == "always")
+    if live_migration == "auto" and not shared:
+        assert made.reason == "the service carries it where somebody said so"
+
+
 AFTERBURN = (
     "image property os_distro={}: its Afterburn reads iso9660 only; set"
     " config_drive_format=iso9660"
@@ -558,10 +574,6 @@ def test_nobody_is_warned_of_what_is_well() -> None:
     assert decide().warnings == ()
     assert decide(migration=MOVES).warnings == ()
     assert decide(images_type="rbd").warnings == ()
-    carried = decide(
-        config_drive_format="iso9660", migration=MOVES, carried=True
-    )
-    assert carried.warnings == ()
 
 
 @pytest.mark.parametrize("wish", ["fdc", "xen", "", "VIRTIO", "\x1b[31m"])
