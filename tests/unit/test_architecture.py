@@ -48,6 +48,7 @@ OWNERS = {
             "releases",
         )
     },
+    "eventlet": {"adapters/nova/releases.py"},
     "oslo_messaging": {"adapters/nova/migration.py"},
     "yaml": {"adapters/instance_file.py"},
     "click": {

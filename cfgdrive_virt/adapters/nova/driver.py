@@ -71,7 +71,10 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         releases.check()
         super().__init__(virtapi, read_only)
-        self._drives = ConfigDriveDriver(CONF, peek=self._peek, carries=True)
+        drives = ConfigDriveDriver(CONF, peek=self._peek, carries=True)
+        self._drives = (
+            releases.InTurns(drives) if releases.is_green() else drives
+        )
         #: What makes the drives ready of guests that nova starts again.
         self._renewals: dict[str, _Hook] = {}
         #: Of guests that are leaving this host, or coming.
@@ -362,12 +365,10 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
         )
         if isinstance(drive, MigratingDrive):
             with _refused():
-                self._drives.pre_live_migration(
-                    drive,
-                    functools.partial(
-                        migration.fetch, context, instance.host, drive
-                    ),
-                )
+                data = b""
+                if not drive.shared:
+                    data = migration.fetch(context, instance.host, drive)
+                self._drives.pre_live_migration(drive, lambda: data)
         return migrate_data
 
     def post_live_migration(
