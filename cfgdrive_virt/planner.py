@@ -18,7 +18,12 @@ from oslo_config import cfg
 from cfgdrive_virt import content, policy, storage
 from cfgdrive_virt.conf import register_opts
 from cfgdrive_virt.device.disk import disk_xml
-from cfgdrive_virt.exception import DriveUnreadable, InvalidRequest, Problem
+from cfgdrive_virt.exception import (
+    DomainError,
+    DriveUnreadable,
+    InvalidRequest,
+    Problem,
+)
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import DriveImage, Location
@@ -227,8 +232,11 @@ class Planner:
         most = storage.most_bytes(settings)
         try:
             return store.read(location, most)
-        except DriveUnreadable:
-            data = self._peek(location, most) if self._peek else None
+        except DriveUnreadable as unread:
+            try:
+                data = self._peek(location, most) if self._peek else None
+            except DomainError as error:
+                raise DriveUnreadable(f"{unread}; {error}") from error
             if data is None:
                 raise
             return data

@@ -44,13 +44,13 @@ _SHARED_FILE_SYSTEMS = frozenset({
 
 #: Letters by bus, the last first: volumes that are added later count from
 #: the other end.  IDE has four slots.  Up to f, SATA and SCSI need no
-#: controller beyond the first.
+#: controller beyond the first: those come before the others.
 _LETTERS = {
     "virtio": "zyxwvutsrqponmlkjihgfedcba",
     "ide": "dcba",
-    "sata": "fedcba",
-    "scsi": "fedcba",
-    "usb": "fedcba",
+    "sata": "fedcbaghijklmnopqrstuvwxyz",
+    "scsi": "fedcbaghijklmnopqrstuvwxyz",
+    "usb": "fedcbaghijklmnopqrstuvwxyz",
 }
 _PREFIXES = {
     "virtio": "vd",

@@ -107,8 +107,8 @@ class Upkeep(Planner):
             store = store_of(settings)
             location = store.location(uuid)
             with locked(settings.instances_path, uuid):
-                if first:
-                    first(settings, uuid, whole=False)
+                if same_guest:
+                    self._bring_in(settings, uuid, first, whole=False)
                 found = Status(location, MISSING)
                 try:
                     if not anew:
@@ -158,8 +158,7 @@ class Upkeep(Planner):
             settings = self.settings
             store = storage.store_of(settings)
             with locked(settings.instances_path, uuid):
-                if first:
-                    first(settings, uuid, whole=True)
+                self._bring_in(settings, uuid, first, whole=True)
                 location = store.location(uuid)
                 entry.outcome = f"left alone {location}"
                 try:
@@ -169,6 +168,30 @@ class Upkeep(Planner):
                     entry.outcome += ", unread"
                 sweep(store, uuid)
         return Drive(location, built=False)
+
+    def _bring_in(
+        self,
+        settings: Settings,
+        uuid: str,
+        first: First | None,
+        *,
+        whole: bool,
+    ) -> None:
+        """Have a drive in its place that is somewhere else.
+
+        That of a resize, as a hook does first; and one that nova once left in
+        a file, where drives are kept in Ceph.
+        """
+        if first:
+            first(settings, uuid, whole=whole)
+        store, *older = storage.stores_of(settings)
+        for other in older:
+            if store.exists(uuid):
+                return
+            data = self._reads(settings, other, uuid)
+            found = examine(other.location(uuid), data, settings)
+            if data is not None and found.state == FRESH:
+                store.write(uuid, data)
 
     def _look(
         self,

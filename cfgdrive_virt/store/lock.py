@@ -21,6 +21,10 @@ from cfgdrive_virt.store.os_error import explained
 
 _LOCK_PREFIX = "cfgdrive-virt"
 
+#: Between threads.  Of our own: a service that uses oslo's itself may be one
+#: of green threads, which a native one must not wait for.
+_SEMAPHORES = lockutils.Semaphores()
+
 
 @contextlib.contextmanager
 def locked(root: Path, uuid: str, what: str = "drive") -> Iterator[None]:
@@ -44,6 +48,7 @@ def locked(root: Path, uuid: str, what: str = "drive") -> Iterator[None]:
             external=True,
             lock_path=str(locks),
             do_log=False,
+            semaphores=_SEMAPHORES,
         )
         lock.__enter__()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +24,6 @@ from cfgdrive_virt.adapters.nova import (
     releases,
 )
 from cfgdrive_virt.exception import MigrationRefused
-from cfgdrive_virt.model.decision import Decision
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 
 UUID = "b65cee2f-8c69-4aeb-be2f-f79742548fc2"
@@ -136,17 +135,10 @@ class TestRequest:
 
 
 @pytest.fixture
-def followed() -> Iterator[list[frozenset[str]]]:
-    """Have all drives on SCSI, as sdy; yield the names that were taken."""
-    asked = []
-
-    def decide(_: Any, __: Any, taken: frozenset[str]) -> Decision:
-        asked.append(taken)
-        return Decision("vfat", "disk", "scsi", "sdy", False, "a test's")
-
+def followed() -> Iterator[Callable[[str], None]]:
+    """Have all drives on a device of a kind."""
     original = blockinfo.get_disk_mapping
-    block_info.follow(decide)
-    yield asked
+    yield lambda device: block_info.follow(lambda *_: device)
     blockinfo.get_disk_mapping = original
 
 
@@ -162,21 +154,30 @@ class TestDevices:
         mapping: dict[str, Any] = found["mapping"]
         return mapping
 
-    def test_are_those_that_were_decided_on(
-        self, followed: list[frozenset[str]]
+    @pytest.mark.parametrize("asked", ["cdrom", "disk"])
+    @pytest.mark.parametrize(
+        ("device", "bus", "name"),
+        [("cdrom", "ide", "hda"), ("disk", "virtio", "vdc")],
+    )
+    def test_are_those_that_were_decided_on_with_novas_names(
+        self,
+        followed: Callable[[str], None],
+        monkeypatch: pytest.MonkeyPatch,
+        asked: str,
+        device: str,
+        bus: str,
+        name: str,
     ) -> None:
-        assert self.mapping()["disk.config"] == {
-            "bus": "scsi",
-            "dev": "sdy",
-            "type": "disk",
-        }
-        assert followed == [frozenset({"vda", "vdb"})]
+        monkeypatch.setattr(blockinfo, "get_config_drive_type", lambda: asked)
+        followed(device)
+        found = self.mapping()["disk.config"]
+        assert found == {"bus": bus, "dev": name, "type": device}
 
     def test_are_none_without_a_drive(
-        self, followed: list[frozenset[str]]
+        self, followed: Callable[[str], None]
     ) -> None:
+        followed("disk")
         assert "disk.config" not in self.mapping(config_drive="")
-        assert followed == []
 
     def test_have_a_unit_and_limits_as_every_disk(self) -> None:
         xml = (
@@ -227,27 +228,45 @@ class TestHosts:
         assert migration.listen(data) == (False, None)
         assert data.bdms == [volume]
 
-    def test_have_nova_make_no_empty_drive(self) -> None:
-        disks = [{"path": "/i/u/disk"}, {"path": "/i/u/disk.config"}]
-        text = json.dumps(disks)
-        assert migration.has_drive(text)
-        left = migration.without_drive(text)
-        assert json.loads(left or "") == disks[:1]
-        assert not migration.has_drive(left)
-        assert migration.without_drive(None) is None
-        assert not migration.has_drive(None)
+    def test_of_another_version_are_understood(self) -> None:
+        data = objects.LibvirtLiveMigrateData()
+        migration.tell(data, DRIVE)
+        fields = data.bdms[0].connection_info | {"colour": "blue"}
+        data.bdms[0].connection_info = fields
+        assert migration.listen(data) == (True, DRIVE)
+
+    @pytest.mark.parametrize(
+        ("path", "size", "told"),
+        [
+            ("/i/u/disk", 4096, False),
+            ("/i/u/disk.config", 557_056, True),
+            ("/i/u/disk.config", 64 * 1024 * 1024, False),
+        ],
+    )
+    def test_tell_a_drive_that_nova_makes_by_its_size(
+        self, path: str, size: int, told: bool
+    ) -> None:
+        disks = [{"path": path, "virt_disk_size": size}]
+        assert migration.has_iso(json.dumps(disks)) is told
+        assert not migration.has_iso(None)
 
     def test_carry_a_large_drive_in_parts(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         drive = bytes(range(256)) * 40_000
-        endpoint = migration.Endpoint({UUID: drive}.__getitem__)
+        read = []
+
+        def read_drive(_: Any, uuid: str) -> bytes:
+            read.append(uuid)
+            return drive
+
+        endpoint = migration.Endpoint(read_drive)
         asked = bus(monkeypatch, endpoint.read)
         wanted = MigratingDrive(
             UUID, "/a", shared=False, readonly=True, size=len(drive)
         )
         assert migration.fetch(None, "source", wanted) == drive
-        assert len(asked) == 3
+        assert (len(asked), read, endpoint._begun) == (3, [UUID], {})
 
     @pytest.mark.parametrize(
         ("answer", "told"),

@@ -42,6 +42,7 @@ OWNERS = {
         f"adapters/nova/{name}.py"
         for name in (
             "block_info",
+            "live_migration",
             "driver",
             "metadata",
             "migration",

@@ -328,6 +328,15 @@ def test_a_full_bus_is_refused_with_all_that_is_on_it() -> None:
     )
 
 
+@pytest.mark.parametrize("bus", ["scsi", "sata", "usb"])
+def test_a_controller_that_is_full_is_followed_by_another(bus: str) -> None:
+    taken = frozenset(f"sd{letter}" for letter in "abcdef")
+    made = decide(
+        Guest("x86_64", "pc", taken), image_properties={"hw_cdrom_bus": bus}
+    )
+    assert made.target == "sdg"
+
+
 def test_disk_prefix_takes_the_place_of_the_buss_own() -> None:
     taken = frozenset({"hdd", "vdd"})
     assert decide(disk_prefix="vd").target == "vdd"

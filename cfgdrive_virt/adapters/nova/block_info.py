@@ -10,23 +10,25 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nova.virt.libvirt import blockinfo, imagebackend
+from nova.virt.libvirt import blockinfo
 from nova.virt.libvirt import config as vconfig
 
-from cfgdrive_virt.model.decision import Decision
 from cfgdrive_virt.model.drive import NAME, RESCUE_NAME
 
 #: What mappings call an instance's drives.
 DRIVES = (NAME, RESCUE_NAME)
 
-Decide = Callable[[Any, Any, frozenset[str]], Decision]
+_QUOTA = "quota:"
 
 
-def follow(decide: Decide) -> None:
+def follow(device_of: Callable[[Any, Any], str]) -> None:
     """Have nova map the drives, in this process, as they are decided on.
 
-    :param decide: given the instance, the image and the names of devices that
-        are taken
+    Which device it is, is told; nova finds bus and name for it, as for all
+    others: a volume that is attached later then gets another one.
+
+    :param device_of: given the instance and the image, returns ``cdrom`` or
+        ``disk``
     """
     known = blockinfo.get_disk_mapping
     original = getattr(known, "__wrapped__", known)
@@ -50,15 +52,16 @@ def follow(decide: Decide) -> None:
             *args,
             **kwargs,
         )
-        for name in DRIVES:
-            if mapping.pop(name, None):
-                taken = frozenset(disk["dev"] for disk in mapping.values())
-                decision = decide(instance, image_meta, taken)
-                mapping[name] = {
-                    "bus": decision.bus,
-                    "dev": decision.target,
-                    "type": decision.device,
-                }
+        for name in mapping.keys() & set(DRIVES):
+            device = device_of(instance, image_meta)
+            if mapping[name]["type"] != device:
+                del mapping[name]
+                bus = blockinfo.get_disk_bus_for_device_type(
+                    instance, virt_type, image_meta, device
+                )
+                mapping[name] = blockinfo.get_next_disk_info(
+                    mapping, bus, device
+                )
         return mapping
 
     blockinfo.get_disk_mapping = get_disk_mapping
@@ -89,5 +92,8 @@ def disk_config(
         disk.device_addr.controller = 0
         disk.device_addr.unit = disk_mapping["unit"]
         disk_mapping["unit"] += 1
-    imagebackend.Image.disk_qos(None, disk, extra_specs)
+    for key, value in extra_specs.items():
+        limit = key.removeprefix(_QUOTA)
+        if key.startswith(f"{_QUOTA}disk_") and hasattr(disk, limit):
+            setattr(disk, limit, value)
     return disk

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from nova import exception
 from nova.compute import task_states
 from nova.conf import CONF
-from nova.virt.libvirt import driver as libvirt_driver
 
-from cfgdrive_virt.adapters.migration import peek_by
-from cfgdrive_virt.adapters.nova import (
-    block_info,
-    metadata,
-    migration,
-    releases,
+from cfgdrive_virt.adapters.nova import block_info, metadata, releases
+from cfgdrive_virt.adapters.nova.live_migration import (
+    LiveMigrationDriver,
+    logged,
 )
-from cfgdrive_virt.driver import ConfigDriveDriver, Drive
-from cfgdrive_virt.exception import ConfigDriveError, UnsupportedCombination
+from cfgdrive_virt.driver import Drive
+from cfgdrive_virt.exception import UnsupportedCombination
 from cfgdrive_virt.metadata.recall import Recalled
-from cfgdrive_virt.model.decision import Decision
-from cfgdrive_virt.model.drive import RESCUE_NAME, Location, is_drive
-from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
+from cfgdrive_virt.model.drive import RESCUE_NAME, is_drive
 from cfgdrive_virt.model.request import RenderedRequest, Request
 
 LOG = logging.getLogger(__name__)
@@ -41,28 +36,11 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except UnsupportedCombination as error:
-        raise exception.Invalid(str(error)) from error
+        # No other host could do better: nova gives up.
+        raise exception.InvalidInput(reason=str(error)) from error
 
 
-@contextlib.contextmanager
-def _refused() -> Iterator[None]:
-    """Refuse a migration, before anything has moved."""
-    try:
-        yield
-    except ConfigDriveError as error:
-        raise exception.MigrationPreCheckError(reason=str(error)) from error
-
-
-@contextlib.contextmanager
-def _logged(what: str) -> Iterator[None]:
-    """Tell of what nova's own work has to go on without."""
-    try:
-        yield
-    except ConfigDriveError as error:
-        LOG.error("Config drive %s: %s", what, error)  # noqa: TRY400
-
-
-class LibvirtDriver(libvirt_driver.LibvirtDriver):
+class LibvirtDriver(LiveMigrationDriver):
     """Hand every step that concerns a config drive to the hook.
 
     Methods are nova's, and so are their arguments.
@@ -71,34 +49,18 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         releases.check()
         super().__init__(virtapi, read_only)
-        drives = ConfigDriveDriver(CONF, peek=self._peek, carries=True)
-        self._drives = (
-            releases.InTurns(drives) if releases.is_green() else drives
-        )
         #: What makes the drives ready of guests that nova starts again.
         self._renewals: dict[str, _Hook] = {}
-        #: Of guests that are leaving this host, or coming.
-        self._migrating: dict[str, MigratingDrive] = {}
-        self._remotefs = releases.RemoteFiles(self._migrating)
-        self._endpoint = migration.Endpoint(self._read_migrating)
-        self._server: Any = None
-        block_info.follow(self._decide)
+        block_info.follow(self._device_of)
 
     def init_host(self, host: str) -> None:
-        super().init_host(host)
         # Before there are instances: what can't be is told now.
         anybody = RenderedRequest(uuid=str(uuid.UUID(int=0)))
-        told = self._drives.decide(anybody)
+        told = self._policy.decide(anybody)
         LOG.info("Config drives of this host, by default: %s", told.reason)
         for warning in told.warnings:
             LOG.warning("Config drives of this host: %s", warning)
-        self._server = migration.serve(host, self._endpoint)
-
-    def cleanup_host(self, host: str) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server.wait()
-        super().cleanup_host(host)
+        super().init_host(host)
 
     # A drive is made.
 
@@ -113,7 +75,7 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
         instance.device_metadata = self._build_device_metadata(
             context, instance
         )
-        if not self._drives.required_by(metadata.request_of(instance)):
+        if not self._needs_drive(instance):
             return
         known = Recalled() if rescue else self._drives.recall(instance.uuid)
         hook: _Hook
@@ -176,17 +138,23 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
         hook = self._renewals.get(instance.uuid)
         if hook is not None:
             kwargs["post_xml_callback"] = functools.partial(
-                self._renew, hook, instance, network_info
+                self._renew, hook, context, instance, network_info
             )
         return super()._create_guest_with_network(
             context, xml, instance, network_info, *args, **kwargs
         )
 
-    def _renew(self, hook: _Hook, instance: Any, network_info: Any) -> None:
-        if not self._drives.required_by(metadata.request_of(instance)):
+    def _renew(
+        self, hook: _Hook, context: Any, instance: Any, network_info: Any
+    ) -> None:
+        if not self._needs_drive(instance):
             return
         request: Request | str
         try:
+            # libvirt has just given its devices addresses.
+            instance.device_metadata = self._build_device_metadata(
+                context, instance
+            )
             request = metadata.rendered(
                 instance,
                 network_info,
@@ -204,6 +172,20 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
             )
             request = instance.uuid
         hook(request)
+
+    def _get_instance_disk_info_from_config(
+        self, guest_config: Any, block_device_info: Any
+    ) -> Any:
+        # nova looks at all files before a hard reboot, which makes a drive
+        # that is lost anew.
+        guest_config.devices = [
+            device
+            for device in guest_config.devices
+            if not _is_lost_drive(device)
+        ]
+        return super()._get_instance_disk_info_from_config(
+            guest_config, block_device_info
+        )
 
     # A drive is attached.
 
@@ -230,26 +212,22 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
         )
 
     @_explained()
-    def _decide(
-        self, instance: Any, image_meta: Any, taken: frozenset[str]
-    ) -> Decision:
+    def _device_of(self, instance: Any, image_meta: Any) -> str:
         request = metadata.request_of(instance, image_meta)
-        guest = self._drives.guest(request)
-        return self._drives.decide(
-            request, dataclasses.replace(guest, targets=taken)
-        )
+        return self._policy.decide(request).device
 
     # A drive is removed, or given back.
 
     def power_off(self, instance: Any, *args: Any, **kwargs: Any) -> None:
         super().power_off(instance, *args, **kwargs)
-        if self._drives.required_by(metadata.request_of(instance)):
-            with _logged("can't be made readable"):
+        self._migrating.pop(instance.uuid, None)
+        if CONF.libvirt.images_type != "rbd" and self._needs_drive(instance):
+            with logged("can't be made readable"):
                 self._drives.power_off(instance.uuid)
 
     def unrescue(self, context: Any, instance: Any) -> None:
         super().unrescue(context, instance)
-        with _logged("for rescue can't be removed"):
+        with logged("for rescue can't be removed"):
             self._drives.unrescue(instance.uuid)
 
     def cleanup(
@@ -261,16 +239,8 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
         destroy_disks: bool = True,
         *args: Any,
         **kwargs: Any,
-    ) -> Any:
-        # As nova: the volume that a reverted resize goes back to is the same.
-        kept = (
-            CONF.libvirt.images_type == "rbd"
-            and instance.task_state == task_states.RESIZE_REVERTING
-        )
-        if destroy_disks and not kept:
-            with _logged("can't be removed"):
-                self._drives.cleanup(instance.uuid)
-        return super().cleanup(
+    ) -> None:
+        super().cleanup(
             context,
             instance,
             network_info,
@@ -279,168 +249,29 @@ class LibvirtDriver(libvirt_driver.LibvirtDriver):
             *args,
             **kwargs,
         )
-
-    # A drive moves with its running guest.
-
-    def check_can_live_migrate_destination(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
-    ) -> Any:
-        data = super().check_can_live_migrate_destination(
-            context, instance, *args, **kwargs
-        )
-        with _refused():
-            check = self._drives.check_can_live_migrate_destination(
-                instance.uuid
-            )
-        migration.tell(data, check)
-        return data
-
-    def cleanup_live_migration_destination_check(
-        self, context: Any, dest_check_data: Any
-    ) -> None:
-        _, check = migration.listen(dest_check_data)
-        if isinstance(check, DestinationCheck):
-            with _logged("has left a token"):
-                self._drives.cleanup_live_migration_destination_check(check)
-        super().cleanup_live_migration_destination_check(
-            context, dest_check_data
-        )
-
-    def check_can_live_migrate_source(
-        self,
-        context: Any,
-        instance: Any,
-        dest_check_data: Any,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        known, check = migration.listen(dest_check_data)
-        data = super().check_can_live_migrate_source(
-            context, instance, dest_check_data, *args, **kwargs
-        )
-        guest = self._host.get_guest(instance)
-        if not known or not isinstance(check, DestinationCheck):
-            _refuse_to_lose(guest, data)
-            return data
-        with _refused():
-            drive = self._drives.check_can_live_migrate_source(
-                check,
-                guest.get_xml_desc(),
-                block_migration=data.block_migration,
-            )
-        self._remember(instance.uuid, drive)
-        migration.tell(data, drive)
-        return data
-
-    def pre_live_migration(
-        self,
-        context: Any,
-        instance: Any,
-        block_device_info: Any,
-        network_info: Any,
-        disk_info: str | None,
-        migrate_data: Any,
-    ) -> Any:
-        known, drive = migration.listen(migrate_data)
-        if not known and migration.has_drive(disk_info):
-            copied = (
-                releases.COPIES_DRIVES or CONF.config_drive_format == "vfat"
-            )
-            if not copied:
-                raise exception.MigrationPreCheckError(
-                    reason=f"{instance.host} hasn't got the compute driver"
-                    " that this host has, cfgdrive_virt, so the guest would"
-                    " read zeros in place of its config drive"
-                )
-        elif isinstance(drive, MigratingDrive):
-            self._remember(instance.uuid, drive)
-            disk_info = migration.without_drive(disk_info)
-        migrate_data = super().pre_live_migration(
-            context,
-            instance,
-            block_device_info,
-            network_info,
-            disk_info,
-            migrate_data,
-        )
-        if isinstance(drive, MigratingDrive):
-            with _refused():
-                data = b""
-                if not drive.shared:
-                    data = migration.fetch(context, instance.host, drive)
-                self._drives.pre_live_migration(drive, lambda: data)
-        return migrate_data
-
-    def post_live_migration(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        super().post_live_migration(context, instance, *args, **kwargs)
-        drive = self._migrating.pop(instance.uuid, None)
-        if drive is not None:
-            with _logged("can't be removed"):
-                self._drives.post_live_migration(drive)
-
-    def post_live_migration_at_destination(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        super().post_live_migration_at_destination(
-            context, instance, *args, **kwargs
-        )
-        drive = self._migrating.pop(instance.uuid, None)
-        if drive is not None:
-            with _logged("isn't there"):
-                self._drives.post_live_migration_at_destination(drive)
-
-    def rollback_live_migration_at_destination(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        drive = self._migrating.pop(instance.uuid, None)
-        if drive is not None:
-            with _logged("can't be removed"):
-                self._drives.rollback_live_migration_at_destination(drive)
-        super().rollback_live_migration_at_destination(
-            context, instance, *args, **kwargs
-        )
-
-    def rollback_live_migration_at_source(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
-    ) -> None:
         self._migrating.pop(instance.uuid, None)
-        super().rollback_live_migration_at_source(
-            context, instance, *args, **kwargs
+        # As nova: a resize that is reverted goes back to the same volume.
+        kept = (
+            CONF.libvirt.images_type == "rbd"
+            and instance.task_state == task_states.RESIZE_REVERTING
         )
+        if not destroy_disks or kept:
+            return
+        if instance.task_state == task_states.REBUILDING:
+            # A new guest must not find what the old one was told.
+            self._drives.cleanup(instance.uuid)
+        else:
+            with logged("can't be removed"):
+                self._drives.cleanup(instance.uuid)
 
-    def _remember(
-        self, instance_uuid: str, drive: MigratingDrive | None
-    ) -> None:
-        self._migrating.pop(instance_uuid, None)
-        if drive is not None:
-            self._migrating[instance_uuid] = drive
-
-    def _read_migrating(self, instance_uuid: str) -> bytes:
-        drive = self._migrating.get(instance_uuid)
-        if drive is None:
-            raise exception.MigrationPreCheckError(
-                reason=f"instance {instance_uuid} isn't leaving this host"
-            )
-        with _refused():
-            return self._drives.read_migrating(drive)
-
-    def _peek(self, location: Location, most: int) -> bytes | None:
-        return peek_by(self._host.get_connection())(location, most)
+    def _needs_drive(self, instance: Any) -> bool:
+        return bool(self._policy.required_by(metadata.request_of(instance)))
 
 
-def _refuse_to_lose(guest: Any, data: Any) -> None:
-    """Refuse a destination that would give a guest zeros for its drive."""
-    for disk in guest.get_all_disks():
-        if (
-            disk.source_type == "file"
-            and disk.readonly
-            and is_drive(disk.source_path or "")
-            and not data.is_shared_instance_path
-        ):
-            raise exception.MigrationPreCheckError(
-                reason="the destination hasn't got the compute driver that"
-                " this host has, cfgdrive_virt, so the guest would read zeros"
-                f" in place of {disk.source_path}"
-            )
+def _is_lost_drive(device: Any) -> bool:
+    return (
+        device.root_name == "disk"
+        and device.source_type == "file"
+        and is_drive(device.source_path or "")
+        and not Path(device.source_path).exists()
+    )

@@ -17,6 +17,7 @@ from typing import Any
 
 import oslo_messaging as messaging
 from nova import objects, rpc
+from nova.virt.configdrive import CONFIGDRIVESIZE_BYTES
 
 from cfgdrive_virt.exception import MigrationRefused
 from cfgdrive_virt.model.drive import NAME
@@ -67,24 +68,23 @@ def listen(migrate_data: Any) -> tuple[bool, Told]:
     fields = json.loads(notes[0].connection_info_json)
     if kind is DestinationCheck:
         fields["locations"] = tuple(fields["locations"])
-    return True, kind(**fields)
+    # A newer one may tell more.
+    known = {field.name for field in dataclasses.fields(kind)}
+    return True, kind(**{name: fields[name] for name in fields.keys() & known})
 
 
-def without_drive(disk_info: str | None) -> str | None:
-    """Return nova's list of disks, of which it makes empty ones, without ours.
+def has_iso(disk_info: str | None) -> bool:
+    """Tell whether nova's list of disks has a drive that libvirt won't copy.
 
-    :param disk_info: JSON; None where nova makes none
+    :param disk_info: JSON, of a source with nova's own driver; None where
+        there is nothing to be copied
     """
-    if disk_info is None:
-        return None
-    return json.dumps(
-        [disk for disk in json.loads(disk_info) if not _is_drive(disk)]
+    return any(
+        str(disk["path"]).rpartition("/")[2] == NAME
+        # What nova makes as VFAT is writable, and always of this size.
+        and disk["virt_disk_size"] != CONFIGDRIVESIZE_BYTES
+        for disk in json.loads(disk_info or "[]")
     )
-
-
-def has_drive(disk_info: str | None) -> bool:
-    """Tell whether nova's list of disks has a config drive."""
-    return any(map(_is_drive, json.loads(disk_info or "[]")))
 
 
 class Endpoint:
@@ -96,13 +96,19 @@ class Endpoint:
 
     target = messaging.Target(version=_VERSION)
 
-    def __init__(self, read_drive: Callable[[str], bytes]) -> None:
+    def __init__(self, read_drive: Callable[[Any, str], bytes]) -> None:
         self._read_drive = read_drive
+        #: Of drives that are asked for in parts.
+        self._begun: dict[str, bytes] = {}
 
     def read(self, context: Any, instance_uuid: str, offset: int) -> str:
         """Return some bytes of a drive from an offset on, compressed."""
-        del context
-        part = self._read_drive(instance_uuid)[offset : offset + _STEP]
+        drive = self._begun.pop(instance_uuid, None) if offset else None
+        if drive is None:
+            drive = self._read_drive(context, instance_uuid)
+        if offset + _STEP < len(drive):
+            self._begun[instance_uuid] = drive
+        part = drive[offset : offset + _STEP]
         return base64.b64encode(zlib.compress(part, 1)).decode()
 
 
@@ -136,7 +142,3 @@ def fetch(context: Any, host: str, drive: MigratingDrive) -> bytes:
             f"{drive.location} can't be fetched from {host}: {error}"
         ) from error
     return b"".join(parts)
-
-
-def _is_drive(disk: dict[str, Any]) -> bool:
-    return str(disk["path"]).rpartition("/")[2] == NAME

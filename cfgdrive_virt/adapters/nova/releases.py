@@ -9,9 +9,10 @@ from collections.abc import Container
 from typing import Any
 
 from nova import version
+from nova.conf import CONF
 from nova.virt.libvirt.volume import remotefs
 
-from cfgdrive_virt.model.drive import NAME
+from cfgdrive_virt.model.drive import ISO9660, NAME
 
 #: By their first number: 29 is 2024.1, 34 is 2026.2.
 OLDEST, NEWEST = 29, 34
@@ -19,9 +20,14 @@ OLDEST, NEWEST = 29, 34
 _FOUND = str(version.version_string())
 _NUMBERS = tuple(map(int, re.findall(r"[0-9]+", _FOUND)[:2]))
 
-#: Whether nova itself copies an ISO before a live migration, by ssh; since
-#: 30.1 its guest reads zeros.
-COPIES_DRIVES = _NUMBERS <= (30, 0)
+
+def copies_isos() -> bool:
+    """Tell whether nova itself copies an ISO before a live migration.
+
+    By ssh, where the destination's option says iso9660; since 30.1 a guest
+    reads zeros.
+    """
+    return _NUMBERS <= (30, 0) and CONF.config_drive_format == ISO9660
 
 
 def check() -> None:
@@ -51,7 +57,7 @@ class InTurns:
 
     A disk or a Ceph that takes its time would hold up all green threads,
     nova's heartbeat among them.  In turns, since eventlet's locks don't work
-    between native threads.
+    between native threads; so no method may wait for one of nova's own.
     """
 
     def __init__(self, of: Any) -> None:

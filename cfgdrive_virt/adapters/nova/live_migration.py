@@ -1,0 +1,248 @@
+"""A drive in nova moves with its running guest."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from nova import exception, objects
+from nova.compute import task_states
+from nova.conf import CONF
+from nova.virt.libvirt import driver as libvirt_driver
+
+from cfgdrive_virt.adapters.libvirt import connected
+from cfgdrive_virt.adapters.migration import peek_by
+from cfgdrive_virt.adapters.nova import migration, releases
+from cfgdrive_virt.driver import ConfigDriveDriver
+from cfgdrive_virt.exception import ConfigDriveError
+from cfgdrive_virt.model.drive import Location, is_drive
+from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
+
+LOG = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def logged(what: str) -> Iterator[None]:
+    """Tell of what nova's own work has to go on without."""
+    try:
+        yield
+    except ConfigDriveError as error:
+        LOG.error("Config drive %s: %s", what, error)  # noqa: TRY400
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Refuse a migration, before anything has moved."""
+    try:
+        yield
+    except ConfigDriveError as error:
+        raise exception.MigrationPreCheckError(reason=str(error)) from error
+
+
+class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
+    """Carry the drives of guests that nova migrates live.
+
+    Methods are nova's, and so are their arguments.
+    """
+
+    def __init__(self, virtapi: Any, read_only: bool = False) -> None:
+        super().__init__(virtapi, read_only)
+        #: What waits for nothing, and what may wait for a disk or a Ceph.
+        self._policy = ConfigDriveDriver(CONF, peek=_peek, carries=True)
+        self._drives = (
+            releases.InTurns(self._policy)
+            if releases.is_green()
+            else self._policy
+        )
+        #: Of guests that are leaving this host, or coming.
+        self._migrating: dict[str, MigratingDrive] = {}
+        self._remotefs = releases.RemoteFiles(self._migrating)
+        self._endpoint = migration.Endpoint(self._read_migrating)
+        self._server: Any = None
+
+    def init_host(self, host: str) -> None:
+        super().init_host(host)
+        self._server = migration.serve(host, self._endpoint)
+
+    def cleanup_host(self, host: str) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server.wait()
+        super().cleanup_host(host)
+
+    def check_can_live_migrate_destination(
+        self, context: Any, instance: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        data = super().check_can_live_migrate_destination(
+            context, instance, *args, **kwargs
+        )
+        try:
+            check = self._drives.check_can_live_migrate_destination(
+                instance.uuid
+            )
+        except ConfigDriveError as error:
+            # nova does so only once it has got an answer.
+            super().cleanup_live_migration_destination_check(context, data)
+            reason = str(error)
+            raise exception.MigrationPreCheckError(reason=reason) from error
+        migration.tell(data, check)
+        return data
+
+    def cleanup_live_migration_destination_check(
+        self, context: Any, dest_check_data: Any
+    ) -> None:
+        _, check = migration.listen(dest_check_data)
+        if isinstance(check, DestinationCheck):
+            with logged("has left a token"):
+                self._drives.cleanup_live_migration_destination_check(check)
+        super().cleanup_live_migration_destination_check(
+            context, dest_check_data
+        )
+
+    def check_can_live_migrate_source(
+        self,
+        context: Any,
+        instance: Any,
+        dest_check_data: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        self._migrating.pop(instance.uuid, None)
+        _, check = migration.listen(dest_check_data)
+        data = super().check_can_live_migrate_source(
+            context, instance, dest_check_data, *args, **kwargs
+        )
+        guest = self._host.get_guest(instance)
+        if not isinstance(check, DestinationCheck):
+            _refuse_to_lose(guest, data)
+            return data
+        with _refused():
+            drive = self._drives.check_can_live_migrate_source(
+                check,
+                guest.get_xml_desc(),
+                block_migration=data.block_migration,
+            )
+        if drive is not None:
+            self._migrating[instance.uuid] = drive
+        migration.tell(data, drive)
+        return data
+
+    def pre_live_migration(
+        self,
+        context: Any,
+        instance: Any,
+        block_device_info: Any,
+        network_info: Any,
+        disk_info: str | None,
+        migrate_data: Any,
+    ) -> Any:
+        self._migrating.pop(instance.uuid, None)
+        known, drive = migration.listen(migrate_data)
+        # A source with nova's own driver returns our note as it was.
+        known = known and not isinstance(drive, DestinationCheck)
+        if (
+            not known
+            and migration.has_iso(disk_info)
+            and not releases.copies_isos()
+        ):
+            raise exception.MigrationPreCheckError(
+                reason=f"{instance.host} hasn't got the compute driver that"
+                " this host has, cfgdrive_virt, so the guest would read zeros"
+                " in place of its config drive"
+            )
+        if isinstance(drive, MigratingDrive):
+            self._migrating[instance.uuid] = drive
+        # This makes the instance's directory, and zeros for a drive.
+        migrate_data = super().pre_live_migration(
+            context,
+            instance,
+            block_device_info,
+            network_info,
+            disk_info,
+            migrate_data,
+        )
+        if isinstance(drive, MigratingDrive):
+            with _refused():
+                data = b""
+                if not drive.shared:
+                    data = migration.fetch(context, instance.host, drive)
+                self._drives.pre_live_migration(drive, lambda: data)
+        return migrate_data
+
+    def post_live_migration(
+        self, context: Any, instance: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        super().post_live_migration(context, instance, *args, **kwargs)
+        drive = self._migrating.pop(instance.uuid, None)
+        if drive is not None:
+            with logged("can't be removed"):
+                self._drives.post_live_migration(drive)
+
+    def post_live_migration_at_destination(
+        self, context: Any, instance: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        super().post_live_migration_at_destination(
+            context, instance, *args, **kwargs
+        )
+        drive = self._migrating.pop(instance.uuid, None)
+        if drive is not None:
+            with logged("isn't there"):
+                self._drives.post_live_migration_at_destination(drive)
+
+    def rollback_live_migration_at_destination(
+        self, context: Any, instance: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        drive = self._migrating.pop(instance.uuid, None)
+        if drive is not None:
+            with logged("can't be removed"):
+                self._drives.rollback_live_migration_at_destination(drive)
+        super().rollback_live_migration_at_destination(
+            context, instance, *args, **kwargs
+        )
+
+    def rollback_live_migration_at_source(
+        self, context: Any, instance: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        self._migrating.pop(instance.uuid, None)
+        super().rollback_live_migration_at_source(
+            context, instance, *args, **kwargs
+        )
+
+    def _read_migrating(self, context: Any, instance_uuid: str) -> bytes:
+        drive = self._migrating.get(instance_uuid)
+        instance = objects.Instance.get_by_uuid(context, instance_uuid)
+        if drive is None or instance.task_state != task_states.MIGRATING:
+            raise exception.MigrationPreCheckError(
+                reason=f"instance {instance_uuid} isn't leaving this host"
+            )
+        with _refused():
+            data: bytes = self._drives.read_migrating(drive)
+        return data
+
+
+def _peek(location: Location, most: int) -> bytes | None:
+    """Read a drive that libvirt has given to QEMU's user.
+
+    By a connection of its own: nova's has locks that a native thread must not
+    wait for on eventlet.
+    """
+    with connected(libvirt_driver.LibvirtDriver._uri()) as connection:
+        return peek_by(connection)(location, most)
+
+
+def _refuse_to_lose(guest: Any, data: Any) -> None:
+    """Refuse a destination that would give a guest zeros for its drive."""
+    for disk in guest.get_all_disks():
+        if (
+            disk.source_type == "file"
+            and disk.readonly
+            and is_drive(disk.source_path or "")
+            and not data.is_shared_instance_path
+        ):
+            raise exception.MigrationPreCheckError(
+                reason="the destination hasn't got the compute driver that"
+                " this host has, cfgdrive_virt, so the guest would read zeros"
+                f" in place of {disk.source_path}"
+            )
