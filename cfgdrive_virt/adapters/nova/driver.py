@@ -54,13 +54,13 @@ class LibvirtDriver(LiveMigrationDriver):
         block_info.follow(self._device_of)
 
     def init_host(self, host: str) -> None:
+        super().init_host(host)
         # Before there are instances: what can't be is told now.
         anybody = RenderedRequest(uuid=str(uuid.UUID(int=0)))
         told = self._policy.decide(anybody)
         LOG.info("Config drives of this host, by default: %s", told.reason)
         for warning in told.warnings:
             LOG.warning("Config drives of this host: %s", warning)
-        super().init_host(host)
 
     # A drive is made.
 
