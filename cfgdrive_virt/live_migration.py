@@ -34,7 +34,12 @@ from cfgdrive_virt.exception import (
     MigrationRefused,
     StoreError,
 )
-from cfgdrive_virt.model.drive import Location, RbdLocation, is_drive
+from cfgdrive_virt.migration_checks import (
+    check_fetched,
+    is_shared,
+    store_for,
+)
+from cfgdrive_virt.model.drive import is_drive
 from cfgdrive_virt.model.migration import (
     DestinationCheck,
     MigratingDrive,
@@ -42,7 +47,6 @@ from cfgdrive_virt.model.migration import (
 )
 from cfgdrive_virt.model.status import FRESH, MISSING
 from cfgdrive_virt.planner import canonical
-from cfgdrive_virt.settings import Settings
 from cfgdrive_virt.status import examine
 from cfgdrive_virt.store import handover
 from cfgdrive_virt.store.lock import locked
@@ -134,7 +138,7 @@ class LiveMigration(Upkeep):
                     " instances_path and [libvirt] images_type and"
                     " images_rbd_pool have to be the same on both"
                 )
-            shared = self._is_shared(settings, check, location)
+            shared = is_shared(settings, check, location)
             entry.outcome = f"can be migrated: {location}"
             if shared:
                 entry.reason = "both hosts see it"
@@ -178,7 +182,7 @@ class LiveMigration(Upkeep):
         """
         uuid = canonical(drive.uuid)
         settings = self.settings
-        store = self._store_for(settings, drive)
+        store = store_for(settings, drive)
         data = self._read(settings, store, uuid)
         if data is None:
             raise MigrationRefused(f"{store.location(uuid)} is missing")
@@ -197,7 +201,7 @@ class LiveMigration(Upkeep):
         uuid = canonical(drive.uuid)
         settings = self.settings
         with journal.operation("pre_live_migration", uuid) as entry:
-            store = self._store_for(settings, drive)
+            store = store_for(settings, drive)
             location = store.location(uuid)
             if drive.shared:
                 found = self._look(settings, store, uuid)
@@ -214,7 +218,7 @@ class LiveMigration(Upkeep):
                 data = self._read(settings, store, uuid)
             if data is None or not drive.is_same(data):
                 data = fetch()
-            self._check_fetched(settings, drive, location, data)
+            check_fetched(settings, drive, location, data)
             with locked(settings.instances_path, uuid):
                 if store.exists(uuid):
                     refuse_users(store, uuid)
@@ -230,7 +234,7 @@ class LiveMigration(Upkeep):
         uuid = canonical(drive.uuid)
         settings = self.settings
         with journal.operation("post_live_migration", uuid) as entry:
-            store = self._store_for(settings, drive)
+            store = store_for(settings, drive)
             if drive.shared:
                 entry.outcome = "left alone: both hosts see it"
                 return
@@ -259,7 +263,7 @@ class LiveMigration(Upkeep):
         with journal.operation(
             "post_live_migration_at_destination", uuid
         ) as entry:
-            store = self._store_for(settings, drive)
+            store = store_for(settings, drive)
             location = store.location(uuid)
             data = self._read(settings, store, uuid)
             if not drive.has_arrived(data):
@@ -285,7 +289,7 @@ class LiveMigration(Upkeep):
         with journal.operation(
             "rollback_live_migration_at_destination", uuid
         ) as entry:
-            store = self._store_for(settings, drive)
+            store = store_for(settings, drive)
             location = store.location(uuid)
             if drive.shared:
                 entry.outcome = "left alone: both hosts see it"
@@ -298,80 +302,3 @@ class LiveMigration(Upkeep):
                     refuse_users(store, uuid)
                 store.delete(uuid)
             entry.outcome = "removed"
-
-    def _check_fetched(
-        self,
-        settings: Settings,
-        drive: MigratingDrive,
-        location: Location,
-        data: object,
-    ) -> None:
-        """Refuse bytes that aren't the source's drive."""
-        if not isinstance(data, bytes) or len(data) != drive.size:
-            raise MigrationRefused(
-                f"of {location} other than the source's {drive.size:,} bytes"
-                " came; try again"
-            )
-        if not drive.readonly:
-            # libvirt copies it once more: the guest may write meanwhile.
-            return
-        if not drive.is_same(data):
-            raise MigrationRefused(
-                f"of {location} other bytes came than the source has, by"
-                " their SHA-256 sums; try again"
-            )
-        found = examine(location, data, settings)
-        if found.state != FRESH:
-            raise MigrationRefused(
-                f"what the source has for {location} is {found}"
-            )
-
-    def _store_for(
-        self, settings: Settings, drive: MigratingDrive
-    ) -> storage.Store:
-        """Return the store of a drive; refuse what can't be of one here."""
-        uuid = canonical(drive.uuid)
-        stores = {
-            str(store.location(uuid)): store
-            for store in storage.stores_of(settings)
-        }
-        place = drive.location
-        store = stores.get(place)
-        if store is None:
-            raise MigrationRefused(
-                f"the drive is {place!a} on the other host, and would"
-                f" be {next(iter(stores))} here"
-            )
-        most = storage.most_bytes(settings)
-        if not isinstance(drive.size, int) or drive.size > most:
-            raise MigrationRefused(
-                f"{place} would have {drive.size!a} bytes, and [cfgdrive_virt]"
-                f" max_drive_size allows {most:,} here"
-            )
-        if isinstance(store.location(uuid), RbdLocation) and not drive.shared:
-            raise MigrationRefused(f"{place} is shared by all hosts")
-        return store
-
-    def _is_shared(
-        self, settings: Settings, check: DestinationCheck, location: Location
-    ) -> bool:
-        if isinstance(location, RbdLocation):
-            here = storage.rbd_store_of(settings).cluster()
-            if check.cluster != here:
-                raise MigrationRefused(
-                    f"this host's Ceph cluster is {here}, the destination's"
-                    f" {check.cluster!a}: see [libvirt] images_rbd_ceph_conf"
-                )
-            return True
-        root = settings.instances_path
-        seen = handover.sees_token(root, canonical(check.uuid), check.token)
-        told = storage.sharing_of_files(settings)
-        if told and not seen:
-            # To take what is shared for local would remove it, in the end.
-            raise MigrationRefused(
-                f"the destination's {settings.instances_path} isn't this"
-                f" host's, and it should be: {told.reason}.  See that it is"
-                " mounted on both, or set [cfgdrive_virt]"
-                " instances_path_shared=no"
-            )
-        return seen

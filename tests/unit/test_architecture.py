@@ -25,7 +25,7 @@ FLOORS = (
     {"content", "storage"},
     {"journal", "orphans", "planner", "verification"},
     {"status"},
-    {"upkeep"},
+    {"migration_checks", "upkeep"},
     {"lifecycle", "live_migration", "renewal"},
     {"driver"},
     {"adapters"},
