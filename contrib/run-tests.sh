@@ -40,7 +40,8 @@ this_checkout tests -e
 isolated_venv nova "nova==$nova_version" 'sqlalchemy<2.1' pytest lxml pycdlib \
     ddt fixtures openstack-placement oslotest osprofiler psycopg2-binary \
     PyMySQL requests-mock stestr testtools wsgi-intercept
-system_modules nova libvirt libvirtmod rados rbd netifaces
+system_modules nova libvirt libvirtmod libvirt_qemu libvirtmod_qemu rados \
+    rbd netifaces
 # Where its functional tests look for etc/nova.
 ln -sfn "$cache/nova/etc" "$cache"/nova/lib/python3.*/site-packages/etc
 this_checkout nova --no-deps --force-reinstall
