@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nova.conf import CONF
 from nova.virt.libvirt import blockinfo
 from nova.virt.libvirt import config as vconfig
 
@@ -83,6 +84,11 @@ def disk_config(
     mapped = disk_mapping[name]
     disk = vconfig.LibvirtConfigGuestDisk()
     disk.parse_str(disk_xml)
+    if disk.source_type == "network" and CONF.libvirt.rbd_user:
+        # nova writes this element, and doesn't read it.
+        disk.auth_username = CONF.libvirt.rbd_user
+        disk.auth_secret_type = "ceph"
+        disk.auth_secret_uuid = CONF.libvirt.rbd_secret_uuid
     disk.source_device = mapped["type"]
     disk.target_bus = mapped["bus"]
     disk.target_dev = mapped["dev"]
