@@ -87,7 +87,7 @@ def disk_config(
     if disk.source_type == "network" and CONF.libvirt.rbd_user:
         # nova writes this element, and doesn't read it.
         disk.auth_username = CONF.libvirt.rbd_user
-        disk.auth_secret_type = "ceph"
+        disk.auth_secret_type = "ceph"  # noqa: S105
         disk.auth_secret_uuid = CONF.libvirt.rbd_secret_uuid
     disk.source_device = mapped["type"]
     disk.target_bus = mapped["bus"]
