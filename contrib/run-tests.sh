@@ -43,7 +43,7 @@ isolated_venv nova "nova==$nova_version" 'sqlalchemy<2.1' pytest lxml pycdlib \
 system_modules nova libvirt libvirtmod libvirt_qemu libvirtmod_qemu rados \
     rbd netifaces
 # Where its functional tests look for etc/nova.
-ln -sfn "$cache/nova/etc" "$cache"/nova/lib/python3.*/site-packages/etc
+ln -sfn "$cache/nova/etc" "$(site_packages nova)/etc"
 this_checkout nova --no-deps --force-reinstall
 for release in "${nova_releases[@]}"; do
     read -ra requirements <<<"nova==$release"

@@ -74,12 +74,17 @@ make_venv() {
     echo "$wanted" >"$directory/.wanted"
 }
 
+# site_packages NAME: tell where $cache/NAME has its packages.
+site_packages() {
+    "$cache/$1/bin/python" -c \
+        'import sysconfig; print(sysconfig.get_path("platlib"))'
+}
+
 # system_modules NAME MODULE ...: let $cache/NAME see these of the system's
 # compiled modules, and no others: they are on no index, or need a compiler.
 system_modules() {
     local site module file found
-    site=$("$cache/$1/bin/python" -c \
-        'import sysconfig; print(sysconfig.get_path("platlib"))')
+    site=$(site_packages "$1")
     shift
     for module; do
         found=

@@ -14,7 +14,8 @@ import oslo_messaging as messaging
 import pytest
 from instances import INSTANCES
 from nova.virt.libvirt import blockinfo
-from oracle import CONF, objects
+from nova.virt.libvirt.volume import remotefs
+from oracle import objects
 
 from cfgdrive_virt import InjectedFile, Recalled
 from cfgdrive_virt.adapters.nova import (
@@ -317,13 +318,14 @@ def test_nova_copies_no_drive_that_is_fetched(
 ) -> None:
     """Up to 30.0 it copies each ISO by ssh."""
     copied = []
+    novas = remotefs.RemoteFilesystem()
     monkeypatch.setattr(
-        releases.remotefs.RemoteFilesystem,
+        novas,
         "copy_file",
-        lambda _, source, target: copied.append((source, target)),
+        lambda source, target: copied.append((source, target)),
     )
-    CONF.set_override("remote_filesystem_transport", "ssh", group="libvirt")
-    files = releases.RemoteFiles({UUID})
+    files = releases.RemoteFiles(novas, {UUID})
+    assert files.remove_file == novas.remove_file
     for name in ("disk", "disk.config"):
         files.copy_file(f"a:/i/{UUID}/{name}", "/i")
     files.copy_file("a:/i/another/disk.config", "/i")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,7 @@ from cfgdrive_virt.adapters.nova import releases
 from cfgdrive_virt.adapters.nova.driver import LibvirtDriver
 
 NAME = "cfgdrive_virt.LibvirtDriver"
+ADAPTER = "cfgdrive_virt.adapters.nova.driver"
 SITE = Path(sysconfig.get_path("purelib"))
 
 
@@ -42,14 +44,22 @@ def test_this_nova_is_known() -> None:
 
 @pytest.mark.parametrize("found", ["28.3.1", "35.0.0", "36.0.0.0rc1", "dev"])
 def test_another_nova_is_refused_at_start_up(
-    monkeypatch: pytest.MonkeyPatch, found: str
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    found: str,
 ) -> None:
     numbers = tuple(map(int, found.split(".")[:2])) if found != "dev" else ()
     monkeypatch.setattr(releases, "_FOUND", found)
     monkeypatch.setattr(releases, "_NUMBERS", numbers)
+    # As in a process that has just started.
+    for module in ("nova.virt.cfgdrive_virt", ADAPTER):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(SystemExit) as caught:
         nova_driver.load_compute_driver(None, NAME)
-    assert str(caught.value) == (
+    assert caught.value.code == 1
+    assert ADAPTER not in sys.modules
+    (told,) = [one for one in caplog.records if one.levelname == "CRITICAL"]
+    assert told.getMessage() == (
         f"cfgdrive_virt knows nova 29 to 34, and this is {found}: install a"
         " cfgdrive_virt that knows it, or set [DEFAULT]"
         " compute_driver=libvirt.LibvirtDriver"

@@ -14,7 +14,7 @@ from nova import exception
 from nova.compute import task_states
 from nova.conf import CONF
 
-from cfgdrive_virt.adapters.nova import block_info, metadata, releases
+from cfgdrive_virt.adapters.nova import block_info, metadata
 from cfgdrive_virt.adapters.nova.live_migration import (
     LiveMigrationDriver,
     logged,
@@ -47,7 +47,6 @@ class LibvirtDriver(LiveMigrationDriver):
     """
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
-        releases.check()
         super().__init__(virtapi, read_only)
         #: What makes the drives ready of guests that nova starts again.
         self._renewals: dict[str, _Hook] = {}

@@ -47,6 +47,8 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     Methods are nova's, and so are their arguments.
     """
 
+    _remotefs: Any
+
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
         #: What waits for nothing, and what may wait for a disk or a Ceph.
@@ -58,7 +60,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         )
         #: Of guests that are leaving this host, or coming.
         self._migrating: dict[str, MigratingDrive] = {}
-        self._remotefs = releases.RemoteFiles(self._migrating)
+        self._remotefs = releases.RemoteFiles(self._remotefs, self._migrating)
         self._endpoint = migration.Endpoint(self._read_migrating)
         self._server: Any = None
 

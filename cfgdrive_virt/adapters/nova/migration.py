@@ -98,7 +98,7 @@ class Endpoint:
 
     def __init__(self, read_drive: Callable[[Any, str], bytes]) -> None:
         self._read_drive = read_drive
-        #: Of drives that are asked for in parts.
+        #: Of the last drive that is asked for in parts.
         self._begun: dict[str, bytes] = {}
 
     def read(self, context: Any, instance_uuid: str, offset: int) -> str:
@@ -107,7 +107,7 @@ class Endpoint:
         if drive is None:
             drive = self._read_drive(context, instance_uuid)
         if offset + _STEP < len(drive):
-            self._begun[instance_uuid] = drive
+            self._begun = {instance_uuid: drive}
         part = drive[offset : offset + _STEP]
         return base64.b64encode(zlib.compress(part, 1)).decode()
 

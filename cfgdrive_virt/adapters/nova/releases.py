@@ -1,8 +1,13 @@
-"""Which releases of nova are known, and what differs between them."""
+"""Which releases of nova are known, and what differs between them.
+
+Imports as little of nova as it can: of a release that isn't known, nobody
+knows what there is.
+"""
 
 from __future__ import annotations
 
 import functools
+import logging
 import re
 import sys
 from collections.abc import Container
@@ -10,9 +15,10 @@ from typing import Any
 
 from nova import version
 from nova.conf import CONF
-from nova.virt.libvirt.volume import remotefs
 
 from cfgdrive_virt.model.drive import ISO9660, NAME
+
+LOG = logging.getLogger(__name__)
 
 #: By their first number: 29 is 2024.1, 34 is 2026.2.
 OLDEST, NEWEST = 29, 34
@@ -33,14 +39,18 @@ def copies_isos() -> bool:
 def check() -> None:
     """Refuse to start beside a nova that nobody has tried.
 
-    :raises SystemExit: saying which ones are known
+    :raises SystemExit: with a line in the log
     """
     if not _NUMBERS or not OLDEST <= _NUMBERS[0] <= NEWEST:
-        raise SystemExit(
-            f"cfgdrive_virt knows nova {OLDEST} to {NEWEST}, and this is"
-            f" {_FOUND}: install a cfgdrive_virt that knows it, or set"
-            " [DEFAULT] compute_driver=libvirt.LibvirtDriver"
+        LOG.critical(
+            "cfgdrive_virt knows nova %d to %d, and this is %s: install a"
+            " cfgdrive_virt that knows it, or set [DEFAULT]"
+            " compute_driver=libvirt.LibvirtDriver",
+            OLDEST,
+            NEWEST,
+            _FOUND,
         )
+        raise SystemExit(1)
 
 
 def is_green() -> bool:
@@ -78,18 +88,22 @@ class InTurns:
             return self._execute(method, *args, **kwargs)
 
 
-class RemoteFiles(remotefs.RemoteFilesystem):
-    """Files on other hosts, less the drives that nova needn't copy.
+class RemoteFiles:
+    """nova's files on other hosts, less the drives that it needn't copy.
 
+    :param of: nova's RemoteFilesystem
     :param fetched: UUIDs of instances whose drives come another way
     """
 
-    def __init__(self, fetched: Container[str]) -> None:
-        super().__init__()
+    def __init__(self, of: Any, fetched: Container[str]) -> None:
+        self._of = of
         self._fetched = fetched
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._of, name)
 
     def copy_file(self, src: str, *args: Any, **kwargs: Any) -> None:
         """Copy a file, such as ``host:/var/lib/nova/instances/uuid/disk``."""
         *_, uuid, name = src.split("/")
         if name != NAME or uuid not in self._fetched:
-            super().copy_file(src, *args, **kwargs)
+            self._of.copy_file(src, *args, **kwargs)
