@@ -7,6 +7,7 @@ looks and writes (see :mod:`cfgdrive_virt.store.lock`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 from cfgdrive_virt import journal, storage
@@ -158,7 +159,9 @@ class Lifecycle(Upkeep):
                         f"{store.location(uuid)} and {kept.location(uuid)} are"
                         " both there: confirm or revert the last resize first"
                     )
-                self._reclaim(settings, store, uuid)
+                # What can't be read may be moved all the same.
+                with contextlib.suppress(DriveUnreadable):
+                    self._reclaim(settings, store, uuid)
                 kept.take_from(FileStore(settings.instances_path), uuid)
                 there = kept.exists(uuid)
             place = f"kept in {kept.location(uuid)}"
@@ -230,9 +233,12 @@ class Lifecycle(Upkeep):
         uuid = canonical(uuid)
         settings = self.settings
         with journal.operation("power_off", uuid) as entry:
-            store = storage.store_of(settings)
             with locked(settings.instances_path, uuid):
-                again = self._reclaim(settings, store, uuid)
+                again = any(
+                    self._reclaim(settings, store, uuid)
+                    for store in storage.stores_of(settings)
+                    if isinstance(store, FileStore)
+                )
             entry.outcome = "is ours again" if again else "left alone"
 
     def destroy(self, uuid: str, *, destroy_disks: bool = True) -> bool:
@@ -247,9 +253,16 @@ class Lifecycle(Upkeep):
         """
         return self._destroy("destroy", uuid, destroy_disks=destroy_disks)
 
-    def cleanup(self, uuid: str, *, destroy_disks: bool = True) -> bool:
-        """Remove what an instance that is no more here may have left."""
-        return self._destroy("cleanup", uuid, destroy_disks=destroy_disks)
+    def cleanup(
+        self, uuid: str, *, destroy_disks: bool = True, retry: bool = True
+    ) -> bool:
+        """Remove what an instance that is no more here may have left.
+
+        :param retry: as :meth:`destroy` does
+        """
+        return self._destroy(
+            "cleanup", uuid, destroy_disks=destroy_disks, retry=retry
+        )
 
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive, whole or not.
@@ -259,7 +272,12 @@ class Lifecycle(Upkeep):
         return storage.store_of(self.settings).exists(canonical(uuid))
 
     def _destroy(
-        self, operation: str, uuid: str, *, destroy_disks: bool
+        self,
+        operation: str,
+        uuid: str,
+        *,
+        destroy_disks: bool,
+        retry: bool = True,
     ) -> bool:
         uuid = canonical(uuid)
         with journal.operation(operation, uuid) as entry:
@@ -276,7 +294,9 @@ class Lifecycle(Upkeep):
             ):
                 try:
                     if store is not None:
-                        existed |= self._remove(settings, store, uuid)
+                        existed |= self._remove(
+                            settings, store, uuid, retry=retry
+                        )
                 except StoreError as error:
                     refused = refused or error
             if refused:
@@ -287,17 +307,17 @@ class Lifecycle(Upkeep):
     def _reclaim(
         self, settings: Settings, store: storage.Store, uuid: str
     ) -> bool:
-        """Make a file ours again that libvirt gave away, if peek reads it.
+        """Make a file ours again that libvirt gave away, by peek.
 
         Later, in another place, libvirt knows it no more.
         """
         try:
             store.read(store.location(uuid), storage.most_bytes(settings))
         except DriveUnreadable:
-            data = self._reads(settings, store, uuid)
-            if data is not None:
-                store.write(uuid, data)
-                return True
+            data = self._read(settings, store, uuid)
+            assert data is not None
+            store.write(uuid, data)
+            return True
         return False
 
     def _carry(self, settings: Settings, uuid: str, *, whole: bool) -> None:

@@ -235,7 +235,7 @@ def decide(
         format=image_format,
         device=device,
         bus=bus,
-        target=_target(bus, device, disk_prefix, guest.targets),
+        target=free_target(bus, device, disk_prefix, guest.targets),
         # In RBD an ISO9660 drive is writable too: QEMU then holds a watch on
         # the volume, so that nobody removes it from under a guest.
         readonly=device == "cdrom",
@@ -310,9 +310,15 @@ def _check_bus(
         )
 
 
-def _target(
+def free_target(
     bus: str, device: str, prefix: str | None, taken: Collection[str]
 ) -> str:
+    """Return a target device name for a drive.
+
+    :param prefix: by default the bus' own
+    :param taken: names that others have
+    :raises UnsupportedCombination: if there is none
+    """
     prefix = prefix or _PREFIXES[bus]
     for letter in _LETTERS[bus]:
         if prefix + letter not in taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -161,11 +162,7 @@ def sharing(settings: Settings) -> Requirement:
 
 def sharing_of_files(settings: Settings) -> Requirement:
     """Tell whether hosts share instances_path, whatever they keep there."""
-    return policy.sharing(
-        images_type="raw",
-        shared=settings.instances_path_shared,
-        file_system=file_system.type_of(settings.instances_path),
-    )
+    return sharing(dataclasses.replace(settings, images_type="raw"))
 
 
 def is_local(settings: Settings) -> bool:

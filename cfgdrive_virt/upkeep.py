@@ -177,7 +177,7 @@ class Upkeep(Planner):
         *,
         whole: bool,
     ) -> None:
-        """Have a drive in its place that is somewhere else.
+        """Move a drive to its place that is somewhere else.
 
         That of a resize, as a hook does first; and one that nova once left in
         a file, where drives are kept in Ceph.
@@ -192,6 +192,7 @@ class Upkeep(Planner):
             found = examine(other.location(uuid), data, settings)
             if data is not None and found.state == FRESH:
                 store.write(uuid, data)
+                other.delete(uuid)
 
     def _look(
         self,
@@ -315,13 +316,20 @@ class Upkeep(Planner):
             return None
 
     def _remove(
-        self, settings: Settings, store: storage.Store, uuid: str
+        self,
+        settings: Settings,
+        store: storage.Store,
+        uuid: str,
+        *,
+        retry: bool = True,
     ) -> bool:
         """Remove a drive; tell whether there was one.
 
-        In Ceph, one that somebody has open is tried again, as nova does.
+        :param retry: in Ceph, try one that somebody has open again, as nova
+            does
         """
-        for left in range(settings.rbd_destroy_retries, -1, -1):
+        retries = settings.rbd_destroy_retries if retry else 0
+        for left in range(retries, -1, -1):
             try:
                 with locked(settings.instances_path, uuid):
                     return store.delete(uuid)

@@ -42,6 +42,7 @@ OWNERS = {
         f"adapters/nova/{name}.py"
         for name in (
             "block_info",
+            "errors",
             "live_migration",
             "driver",
             "metadata",
@@ -49,7 +50,7 @@ OWNERS = {
             "releases",
         )
     },
-    "eventlet": {"adapters/nova/releases.py"},
+    "eventlet": {"adapters/nova/green.py"},
     "oslo_messaging": {"adapters/nova/migration.py"},
     "yaml": {"adapters/instance_file.py"},
     "click": {

@@ -1044,9 +1044,8 @@ class TestUnreadable:
         data = theirs.read_bytes()
 
         def power_off() -> None:
-            driver.reading_by(lambda *_: None).power_off(UUID)
             with pytest.raises(DriveUnreadable):
-                driver.status(wanted())
+                driver.reading_by(lambda *_: None).power_off(UUID)
             driver.reading_by(lambda *_: data).power_off(UUID)
             assert driver.status(wanted()).state == FRESH
 

@@ -14,6 +14,7 @@ from nova.conf import CONF
 from nova.virt.libvirt import blockinfo
 from nova.virt.libvirt import config as vconfig
 
+from cfgdrive_virt import policy
 from cfgdrive_virt.model.drive import NAME, RESCUE_NAME
 
 #: What mappings call an instance's drives.
@@ -22,14 +23,15 @@ DRIVES = (NAME, RESCUE_NAME)
 _QUOTA = "quota:"
 
 
-def follow(device_of: Callable[[Any, Any], str]) -> None:
+def follow(device_of: Callable[[Any, Any], str | None]) -> None:
     """Have nova map the drives, in this process, as they are decided on.
 
-    Which device it is, is told; nova finds bus and name for it, as for all
-    others: a volume that is attached later then gets another one.
+    Which device it is, is told, and where that is another one than nova's,
+    its name; nova finds the bus, as for all others, and no volume gets a name
+    that is in the mapping.
 
     :param device_of: given the instance and the image, returns ``cdrom`` or
-        ``disk``
+        ``disk``, or None where none can be
     """
     known = blockinfo.get_disk_mapping
     original = getattr(known, "__wrapped__", known)
@@ -55,14 +57,23 @@ def follow(device_of: Callable[[Any, Any], str]) -> None:
         )
         for name in mapping.keys() & set(DRIVES):
             device = device_of(instance, image_meta)
-            if mapping[name]["type"] != device:
+            if device is not None and mapping[name]["type"] != device:
                 del mapping[name]
                 bus = blockinfo.get_disk_bus_for_device_type(
                     instance, virt_type, image_meta, device
                 )
-                mapping[name] = blockinfo.get_next_disk_info(
-                    mapping, bus, device
-                )
+                mapping[name] = {
+                    "bus": bus,
+                    # From the far end: it stays the same while volumes come
+                    # and go, and nova's own driver offers it to none.
+                    "dev": policy.free_target(
+                        bus,
+                        device,
+                        blockinfo.get_dev_prefix_for_disk_bus(bus),
+                        {disk["dev"] for disk in mapping.values()},
+                    ),
+                    "type": device,
+                }
         return mapping
 
     blockinfo.get_disk_mapping = get_disk_mapping

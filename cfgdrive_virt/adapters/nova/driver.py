@@ -1,4 +1,7 @@
-"""nova's libvirt driver, with config drives by our hook."""
+"""nova's libvirt driver, with config drives by our hook.
+
+Instance -> nova's InstanceMetadata -> our hook -> nova's domain.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nova import exception
 from nova.compute import task_states
 from nova.conf import CONF
 
 from cfgdrive_virt.adapters.nova import block_info, metadata
-from cfgdrive_virt.adapters.nova.live_migration import (
-    LiveMigrationDriver,
-    logged,
-)
+from cfgdrive_virt.adapters.nova.errors import explained, logged
+from cfgdrive_virt.adapters.nova.live_migration import LiveMigrationDriver
 from cfgdrive_virt.driver import Drive
 from cfgdrive_virt.exception import UnsupportedCombination
 from cfgdrive_virt.metadata.recall import Recalled
@@ -28,16 +28,6 @@ from cfgdrive_virt.model.request import RenderedRequest, Request
 LOG = logging.getLogger(__name__)
 
 _Hook = Callable[[Any], Drive | None]
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Tell whoever asked for an instance what can't be."""
-    try:
-        yield
-    except UnsupportedCombination as error:
-        # No other host could do better: nova gives up.
-        raise exception.InvalidInput(reason=str(error)) from error
 
 
 class LibvirtDriver(LiveMigrationDriver):
@@ -148,6 +138,7 @@ class LibvirtDriver(LiveMigrationDriver):
     ) -> None:
         if not self._needs_drive(instance):
             return
+        known = self._drives.recall(instance.uuid)
         request: Request | str
         try:
             # libvirt has just given its devices addresses.
@@ -159,11 +150,11 @@ class LibvirtDriver(LiveMigrationDriver):
                 network_info,
                 injected_files=None,
                 admin_pass=None,
-                known=self._drives.recall(instance.uuid),
+                known=known,
             )
         except Exception:
-            # A guest has to start also where Neutron or the database, which
-            # nova doesn't need for that, can't be asked.
+            # Whatever it is: a guest has to start also where Neutron or the
+            # database, which nova doesn't need for that, can't be asked.
             LOG.exception(
                 "The metadata of instance %s can't be had now; its config"
                 " drive is taken as it is",
@@ -188,7 +179,7 @@ class LibvirtDriver(LiveMigrationDriver):
 
     # A drive is attached.
 
-    @_explained()
+    @explained()
     def _get_guest_disk_config(
         self,
         instance: Any,
@@ -210,17 +201,20 @@ class LibvirtDriver(LiveMigrationDriver):
             plan.disk_xml or "", name, disk_mapping, flavor["extra_specs"]
         )
 
-    @_explained()
-    def _device_of(self, instance: Any, image_meta: Any) -> str:
+    def _device_of(self, instance: Any, image_meta: Any) -> str | None:
         request = metadata.request_of(instance, image_meta)
-        return self._policy.decide(request).device
+        try:
+            return self._policy.decide(request).device
+        except UnsupportedCombination:
+            # It is told once the disk is wanted: nova swallows it here.
+            return None
 
     # A drive is removed, or given back.
 
     def power_off(self, instance: Any, *args: Any, **kwargs: Any) -> None:
         super().power_off(instance, *args, **kwargs)
         self._migrating.pop(instance.uuid, None)
-        if CONF.libvirt.images_type != "rbd" and self._needs_drive(instance):
+        if self._needs_drive(instance):
             with logged("can't be made readable"):
                 self._drives.power_off(instance.uuid)
 
@@ -256,12 +250,16 @@ class LibvirtDriver(LiveMigrationDriver):
         )
         if not destroy_disks or kept:
             return
+        # nova itself has tried for as long as it should.
+        remove = functools.partial(
+            self._drives.cleanup, instance.uuid, retry=False
+        )
         if instance.task_state == task_states.REBUILDING:
             # A new guest must not find what the old one was told.
-            self._drives.cleanup(instance.uuid)
+            remove()
         else:
             with logged("can't be removed"):
-                self._drives.cleanup(instance.uuid)
+                remove()
 
     def _needs_drive(self, instance: Any) -> bool:
         return bool(self._policy.required_by(metadata.request_of(instance)))

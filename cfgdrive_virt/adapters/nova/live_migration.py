@@ -1,10 +1,11 @@
-"""A drive in nova moves with its running guest."""
+"""nova's live migration, with the drives carried by our hooks.
+
+What the hooks refuse is a failed check to nova: no guest moves where it would
+read something else than before.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 from nova import exception, objects
@@ -14,31 +15,12 @@ from nova.virt.libvirt import driver as libvirt_driver
 
 from cfgdrive_virt.adapters.libvirt import connected
 from cfgdrive_virt.adapters.migration import peek_by
-from cfgdrive_virt.adapters.nova import migration, releases
+from cfgdrive_virt.adapters.nova import green, migration, releases
+from cfgdrive_virt.adapters.nova.errors import logged, refused
 from cfgdrive_virt.driver import ConfigDriveDriver
 from cfgdrive_virt.exception import ConfigDriveError
 from cfgdrive_virt.model.drive import Location, is_drive
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
-
-LOG = logging.getLogger(__name__)
-
-
-@contextlib.contextmanager
-def logged(what: str) -> Iterator[None]:
-    """Tell of what nova's own work has to go on without."""
-    try:
-        yield
-    except ConfigDriveError as error:
-        LOG.error("Config drive %s: %s", what, error)  # noqa: TRY400
-
-
-@contextlib.contextmanager
-def _refused() -> Iterator[None]:
-    """Refuse a migration, before anything has moved."""
-    try:
-        yield
-    except ConfigDriveError as error:
-        raise exception.MigrationPreCheckError(reason=str(error)) from error
 
 
 class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
@@ -54,9 +36,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         #: What waits for nothing, and what may wait for a disk or a Ceph.
         self._policy = ConfigDriveDriver(CONF, peek=_peek, carries=True)
         self._drives = (
-            releases.InTurns(self._policy)
-            if releases.is_green()
-            else self._policy
+            green.InTurns(self._policy) if green.is_green() else self._policy
         )
         #: Of guests that are leaving this host, or coming.
         self._migrating: dict[str, MigratingDrive] = {}
@@ -120,7 +100,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         if not isinstance(check, DestinationCheck):
             _refuse_to_lose(guest, data)
             return data
-        with _refused():
+        with refused():
             drive = self._drives.check_can_live_migrate_source(
                 check,
                 guest.get_xml_desc(),
@@ -166,7 +146,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             migrate_data,
         )
         if isinstance(drive, MigratingDrive):
-            with _refused():
+            with refused():
                 data = b""
                 if not drive.shared:
                     data = migration.fetch(context, instance.host, drive)
@@ -214,14 +194,20 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
 
     def _read_migrating(self, context: Any, instance_uuid: str) -> bytes:
         drive = self._migrating.get(instance_uuid)
-        instance = objects.Instance.get_by_uuid(context, instance_uuid)
-        if drive is None or instance.task_state != task_states.MIGRATING:
+        if drive is None or not _is_migrating(context, instance_uuid):
             raise exception.MigrationPreCheckError(
-                reason=f"instance {instance_uuid} isn't leaving this host"
+                reason=f"{CONF.host} knows of no migration of instance"
+                f" {instance_uuid}; if its nova-compute was restarted, try"
+                " again"
             )
-        with _refused():
+        with refused():
             data: bytes = self._drives.read_migrating(drive)
         return data
+
+
+def _is_migrating(context: Any, instance_uuid: str) -> bool:
+    instance = objects.Instance.get_by_uuid(context, instance_uuid)
+    return bool(instance.task_state == task_states.MIGRATING)
 
 
 def _peek(location: Location, most: int) -> bytes | None:

@@ -21,6 +21,9 @@ _PROPERTIES = (
     "os_distro",
 )
 
+#: In vendor_data2.json, what no service said, but a file of the host's.
+_STATIC = "static"
+
 
 def request_of(
     instance: Any,
@@ -94,7 +97,9 @@ def _with_vendor_data(
             kept = {
                 target: known.vendor_data2[target]
                 for target, answer in document.items()
-                if not answer and known.vendor_data2.get(target)
+                if target != _STATIC
+                and not answer
+                and known.vendor_data2.get(target)
             }
             if kept:
                 files[path] = json.dumps(document | kept).encode()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import oslo_messaging as messaging
-from nova import objects, rpc
+from nova import exception, objects, rpc
 from nova.virt.configdrive import CONFIGDRIVESIZE_BYTES
 
 from cfgdrive_virt.exception import MigrationRefused
@@ -98,16 +98,12 @@ class Endpoint:
 
     def __init__(self, read_drive: Callable[[Any, str], bytes]) -> None:
         self._read_drive = read_drive
-        #: Of the last drive that is asked for in parts.
-        self._begun: dict[str, bytes] = {}
 
+    @messaging.expected_exceptions(exception.MigrationPreCheckError)
     def read(self, context: Any, instance_uuid: str, offset: int) -> str:
         """Return some bytes of a drive from an offset on, compressed."""
-        drive = self._begun.pop(instance_uuid, None) if offset else None
-        if drive is None:
-            drive = self._read_drive(context, instance_uuid)
-        if offset + _STEP < len(drive):
-            self._begun = {instance_uuid: drive}
+        # All of it each time: few drives have more than one part.
+        drive = self._read_drive(context, instance_uuid)
         part = drive[offset : offset + _STEP]
         return base64.b64encode(zlib.compress(part, 1)).decode()
 
@@ -137,7 +133,12 @@ def fetch(context: Any, host: str, drive: MigratingDrive) -> bytes:
             )
             part = zlib.decompressobj()
             parts.append(part.decompress(base64.b64decode(coded), _STEP))
-    except (messaging.MessagingException, zlib.error, ValueError) as error:
+    except (
+        messaging.MessagingException,
+        exception.NovaException,
+        zlib.error,
+        ValueError,
+    ) as error:
         raise MigrationRefused(
             f"{drive.location} can't be fetched from {host}: {error}"
         ) from error

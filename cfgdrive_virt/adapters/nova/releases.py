@@ -6,10 +6,8 @@ knows what there is.
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
-import sys
 from collections.abc import Container
 from typing import Any
 
@@ -51,41 +49,6 @@ def check() -> None:
             _FOUND,
         )
         raise SystemExit(1)
-
-
-def is_green() -> bool:
-    """Tell whether this nova-compute runs on eventlet: by default, up to 33.
-
-    Not by importing it: 34 refuses that where it runs on threads.
-    """
-    patcher = sys.modules.get("eventlet.patcher")
-    return patcher is not None and bool(patcher.is_monkey_patched("thread"))
-
-
-class InTurns:
-    """An object whose methods run in a native thread, one at a time.
-
-    A disk or a Ceph that takes its time would hold up all green threads,
-    nova's heartbeat among them.  In turns, since eventlet's locks don't work
-    between native threads; so no method may wait for one of nova's own.
-    """
-
-    def __init__(self, of: Any) -> None:
-        from eventlet import semaphore, tpool  # noqa: PLC0415
-
-        self._of = of
-        self._turn = semaphore.Semaphore(1)
-        self._execute = tpool.execute
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._of, name)
-        return (
-            functools.partial(self._call, found) if callable(found) else found
-        )
-
-    def _call(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._turn:
-            return self._execute(method, *args, **kwargs)
 
 
 class RemoteFiles:

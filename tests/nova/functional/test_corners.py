@@ -1,0 +1,97 @@
+"""Our driver, in nova, off the beaten track."""
+
+from __future__ import annotations
+
+import lives
+import pytest
+from deployment import OURS
+from drives import ISO9660
+from nova import context as nova_context
+from nova import exception
+
+
+class TestCorners(lives.Lives):
+    DRIVER = OURS
+    REFRESHES = True
+    FORM = ISO9660
+
+    def test_a_guest_that_keeps_its_devices_in_rescue(self) -> None:
+        """nova makes the drive for it, and attaches the other one."""
+        self.begin("src")
+        server = self.boot_full()
+        before = self.check(server)
+        image = self._create_image(
+            metadata={"hw_rescue_device": "disk", "hw_rescue_bus": "virtio"}
+        )
+        answer = self.act(
+            server, "rescue", {"rescue_image_ref": image["id"]}, then="RESCUE"
+        )
+        self.check(
+            server,
+            name="disk.config.rescue",
+            password=answer["adminPass"],
+            beside=[f"{server['id']}/disk.config"],
+        )
+        self.act(server, "unrescue")
+        assert before == self.check(server)
+        self.delete(server)
+
+    def test_an_image_that_asks_for_what_cannot_be(self) -> None:
+        """It is told at once, and no other host is tried."""
+        self.begin("src", "dest")
+        image = self._create_image(
+            metadata={"hw_machine_type": "q35", "hw_cdrom_bus": "ide"}
+        )
+        made = self.api.post_server(
+            {
+                "server": {
+                    "name": "web",
+                    "imageRef": image["id"],
+                    "flavorRef": self.flavor("small"),
+                    "networks": "none",
+                    "config_drive": True,
+                }
+            }
+        )
+        server = self._wait_for_state_change(made, "ERROR")
+        told = server["fault"]["message"]
+        assert "image property hw_cdrom_bus=ide, and q35" in told
+        assert "aborted" in told
+        self.api.delete_server(server["id"])
+        self._wait_until_deleted(server)
+
+    def test_metadata_that_cannot_be_had(self) -> None:
+        """A hard reboot is a remedy; it must not need what has failed."""
+        self.begin("src")
+        server = self.boot_full()
+        before = self.check(server)
+
+        def fail(*_: object, **__: object) -> None:
+            raise exception.NeutronAdminCredentialConfigurationInvalid
+
+        original = "nova.api.metadata.base.InstanceMetadata.__init__"
+        self.stub_out(original, fail)
+        self.act(server, "reboot", {"type": "HARD"})
+        assert before == self.read("src", server)
+
+    def test_a_drive_whose_instance_goes_nowhere(self) -> None:
+        """A service hands out those that nova is moving away, no others."""
+        self.begin("src")
+        server = self.boot_full()
+        self.check(server)
+        self.begin("dest")
+        driver = self.computes["src"].driver
+        context = nova_context.get_admin_context()
+        for step in ("before", "after"):
+            with (
+                self.step(step),
+                self.hosts.on("src"),
+                pytest.raises(
+                    exception.MigrationPreCheckError,
+                    match="knows of no migration",
+                ),
+            ):
+                driver._read_migrating(context, server["id"])
+            if step == "before":
+                self.live_migrate(server)
+        self.delete(server)
