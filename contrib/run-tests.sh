@@ -35,8 +35,8 @@ packages_if_any libvirt-daemon-driver-secret
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
     types-PyYAML configobj jinja2 oauthlib requests
 this_checkout tests -e
-# Without the system's packages, some of which are too old for nova's; so
-# without libvirt, too, but for what is linked. SQLAlchemy's later deprecations would be errors.
+# Without the system's packages, some of which are too old for nova's, but for
+# what is linked. SQLAlchemy's later deprecations would be errors.
 isolated_venv nova "nova==$nova_version" 'sqlalchemy<2.1' pytest lxml pycdlib \
     ddt fixtures openstack-placement oslotest osprofiler psycopg2-binary \
     PyMySQL requests-mock stestr testtools wsgi-intercept

@@ -117,6 +117,7 @@ class InCeph(checked.Checked):
         return drive
 
 
+@pytest.mark.every_release
 class TestIso9660(InCeph):
     def test_through_its_life(self) -> None:
         self.begin("src")
