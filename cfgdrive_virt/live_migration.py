@@ -110,7 +110,8 @@ class LiveMigration(Upkeep):
         settings = self.settings
         with journal.operation("check_can_live_migrate_source", uuid) as entry:
             domain = Domain(domain_xml)
-            for store in storage.stores_of(settings):
+            # Each in its own place among those of the other host.
+            for place, store in enumerate(storage.stores_of(settings)):
                 location = store.location(uuid)
                 disk = domain.disk_of(location.source)
                 if disk is not None:
@@ -131,7 +132,7 @@ class LiveMigration(Upkeep):
                     )
                 entry.outcome = "there is no drive"
                 return None
-            if str(location) not in check.locations:
+            if check.locations[place : place + 1] != (str(location),):
                 raise MigrationRefused(
                     f"the drive is {location} here, and would be"
                     f" {check.locations[0]!a} at the destination: [DEFAULT]"

@@ -8,6 +8,7 @@ import fcntl
 import os
 import random
 import re
+import socket
 import stat
 import subprocess
 import tempfile
@@ -953,17 +954,22 @@ def qemu_using(path: Path, *, read_only: bool) -> Iterator[None]:
     options = ["--read-only"] if read_only else []
     # A test's own directory is too long for a socket.
     with tempfile.TemporaryDirectory() as directory:
-        socket = Path(directory, "nbd")
+        name = Path(directory, "nbd")
         server = subprocess.Popen(
-            ["qemu-nbd", "-f", "raw", "-t", "-k", socket, *options, path],
+            ["qemu-nbd", "-f", "raw", "-t", "-k", name, *options, path],
             stderr=subprocess.PIPE,
         )
         try:
             end = time.monotonic() + 30
-            while not socket.exists():
+            while not name.exists():
                 assert server.poll() is None, server.communicate()
                 assert time.monotonic() < end
                 time.sleep(0.02)
+            # It listens before it has the image open, and answers after.
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(30)
+                client.connect(str(name))
+                assert client.recv(8) == b"NBDMAGIC"
             yield
         finally:
             server.terminate()
