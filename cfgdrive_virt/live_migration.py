@@ -36,6 +36,7 @@ from cfgdrive_virt.exception import (
 )
 from cfgdrive_virt.migration_checks import (
     check_fetched,
+    check_place,
     is_shared,
     store_for,
 )
@@ -110,8 +111,7 @@ class LiveMigration(Upkeep):
         settings = self.settings
         with journal.operation("check_can_live_migrate_source", uuid) as entry:
             domain = Domain(domain_xml)
-            # Each in its own place among those of the other host.
-            for place, store in enumerate(storage.stores_of(settings)):
+            for store in storage.stores_of(settings):
                 location = store.location(uuid)
                 disk = domain.disk_of(location.source)
                 if disk is not None:
@@ -132,13 +132,7 @@ class LiveMigration(Upkeep):
                     )
                 entry.outcome = "there is no drive"
                 return None
-            if check.locations[place : place + 1] != (str(location),):
-                raise MigrationRefused(
-                    f"the drive is {location} here, and would be"
-                    f" {check.locations[0]!a} at the destination: [DEFAULT]"
-                    " instances_path and [libvirt] images_type and"
-                    " images_rbd_pool have to be the same on both"
-                )
+            check_place(settings, check, location)
             shared = is_shared(settings, check, location)
             entry.outcome = f"can be migrated: {location}"
             if shared:

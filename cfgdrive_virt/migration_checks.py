@@ -13,6 +13,26 @@ from cfgdrive_virt.status import examine
 from cfgdrive_virt.store import handover
 
 
+def check_place(
+    settings: Settings, check: DestinationCheck, location: Location
+) -> None:
+    """Refuse a destination that would have a drive somewhere else."""
+    ours = (
+        str(store.location(location.uuid))
+        for store in storage.stores_of(settings)
+    )
+    # One by one: what a host may once have had in a file is no place where
+    # the other one keeps its drives.
+    both = zip(ours, check.locations, strict=False)
+    if (str(location), str(location)) not in both:
+        raise MigrationRefused(
+            f"the drive is {location} here, and would be"
+            f" {check.locations[0]!a} at the destination: [DEFAULT]"
+            " instances_path and [libvirt] images_type and"
+            " images_rbd_pool have to be the same on both"
+        )
+
+
 def check_fetched(
     settings: Settings,
     drive: MigratingDrive,
