@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import eventlet
 import oracle
 import oslo_messaging as messaging
 import pytest
@@ -20,6 +23,7 @@ from oracle import objects
 from cfgdrive_virt import InjectedFile, Recalled
 from cfgdrive_virt.adapters.nova import (
     block_info,
+    green,
     metadata,
     migration,
     releases,
@@ -354,6 +358,31 @@ def bus(monkeypatch: pytest.MonkeyPatch, read: Any) -> list[int]:
     client.prepare = lambda server: client if server == "source" else None
     monkeypatch.setattr(migration.rpc, "get_client", lambda _: client)
     return asked
+
+
+def test_on_eventlet_calls_run_in_a_native_thread_one_at_a_time() -> None:
+    class Slow:
+        name = "slow"
+        running = most = 0
+
+        def work(self, seconds: float, *, result: int) -> tuple[int, int]:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            time.sleep(seconds)
+            self.running -= 1
+            return result, threading.get_native_id()
+
+    slow = Slow()
+    turns = green.InTurns(slow)
+    pool = eventlet.GreenPool()
+    done = list(
+        pool.imap(lambda number: turns.work(0.02, result=number), range(4))
+    )
+    assert [result for result, _ in done] == [0, 1, 2, 3]
+    assert threading.get_native_id() not in {thread for _, thread in done}
+    assert (slow.most, turns.name) == (1, "slow")
+    with pytest.raises(TypeError):
+        turns.work()
 
 
 def test_nova_copies_no_drive_that_is_fetched(

@@ -7,11 +7,10 @@ without qemu-img being asked.  The message bus is oslo.messaging's own fake.
 
 from __future__ import annotations
 
-import contextlib
+import importlib
 import logging
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -19,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import fixtures
-from nova.tests.fixtures import libvirt as fakelibvirt
+import nova.virt
 from oslo_messaging._drivers import impl_fake
+
+from cfgdrive_virt.adapters import nova as adapter
 
 
 class Log(fixtures.Fixture):
@@ -74,28 +75,17 @@ class PromptBus(fixtures.Fixture):
             setattr(owner, name, new)
 
 
-#: What nova's fake of libvirt leaves out, and our library imports.
-_LIBVIRT = {
-    "VIR_DOMAIN_DEVICE_MODIFY_FORCE": 4,
-    "VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA": 2,
-    "VIR_ERR_NO_DOMAIN_METADATA": 80,
-}
-
-
 def import_shim() -> None:
-    """Have our driver where nova looks for it, and libvirt where we do.
+    """Have our driver where nova looks for it.
 
-    Installed, the one is a file in nova's package; the other is nova's fake,
-    which nova's driver gets in its own way.
+    Installed, it is a file in nova's own package; an earlier nova is put
+    before the installed one.
     """
-    for name, value in _LIBVIRT.items():
-        if not hasattr(fakelibvirt, name):
-            setattr(fakelibvirt, name, value)
-    sys.modules.setdefault("libvirt", fakelibvirt)
-    with contextlib.suppress(ImportError):
-        from cfgdrive_virt.adapters.nova import driver  # noqa: PLC0415
-
-        sys.modules.setdefault("nova.virt.cfgdrive_virt", driver)
+    shim = str(Path(adapter.__path__[0], "shim"))
+    if shim not in nova.virt.__path__:
+        nova.virt.__path__.append(shim)
+    # Now: nova's fixtures let nobody import libvirt.
+    importlib.import_module("nova.virt.cfgdrive_virt")
 
 
 def _make_disk(

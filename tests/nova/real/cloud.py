@@ -11,11 +11,8 @@ from __future__ import annotations
 import builtins
 import contextlib
 import glob
-import importlib.util
 import os
 import pathlib
-import sys
-import types
 import uuid as uuids
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -244,7 +241,6 @@ class Cloud(integrated_helpers._IntegratedTestBase):
 @contextlib.contextmanager
 def cloud(hosts: Hosts, probe: Probe, *drivers: str) -> Iterator[Cloud]:
     """Have nova run on these hosts, each with a driver of its own."""
-    _find_our_driver()
     made = Cloud(hosts, probe, drivers)
     try:
         made.setUp()
@@ -253,14 +249,3 @@ def cloud(hosts: Hosts, probe: Probe, *drivers: str) -> Iterator[Cloud]:
         made.doCleanups()
         for host in hosts.all:
             host.clear()
-
-
-def _find_our_driver() -> None:
-    """Have nova find it, also where only a checkout is installed."""
-    name = "nova.virt.cfgdrive_virt"
-    if name in sys.modules or importlib.util.find_spec(name):
-        return
-    ours = importlib.import_module("cfgdrive_virt.adapters.nova.driver")
-    shim = types.ModuleType(name)
-    vars(shim)["LibvirtDriver"] = ours.LibvirtDriver
-    sys.modules[name] = shim
