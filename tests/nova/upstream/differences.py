@@ -62,12 +62,9 @@ DIFFERENCES = (
         ),
     ),
     Difference(
-        "LXC and Virtuozzo can't have our drives, which we say at once: when"
-        " nova-compute starts, and of an instance that has a drive",
-        (
-            _CONN + "test_virtuozzo_min_version_ok",
-            _DRIVER + "test_rescue_stable_device_unsupported_virt_types",
-        ),
+        "LXC and Virtuozzo can't have our drives, which we say when"
+        " nova-compute starts",
+        (_CONN + "test_virtuozzo_min_version_ok",),
     ),
     Difference(
         "a drive is its instance's: a dict or a sentinel in place of one has"
