@@ -6,11 +6,12 @@
 #     contrib/run-tests.sh tests/unit ...   pytest's arguments, main tier only
 #
 # Linters, unit tests, other people's readers, real guests on a libvirtd of
-# their own, a real Ceph of their own, and nova's own code as an oracle. Nothing
-# is skipped: what is missing is installed, or told. libvirtds, domains and
-# Cephs that are there are left alone. What is slow to get is kept in ~/.cache/cfgdrive-virt
-# ($CFGDRIVE_VIRT_CACHE). Runs as root, through sudo if it must: a guest's root
-# file system is made, and disks are filled up in mount namespaces.
+# their own, a real Ceph of their own, nova's own code as an oracle, and nova
+# with our driver. Nothing is skipped: what is missing is installed, or told.
+# libvirtds, domains and Cephs that are there are left alone. What is slow to
+# get is kept in ~/.cache/cfgdrive-virt ($CFGDRIVE_VIRT_CACHE). Runs as root,
+# through sudo if it must: a guest's root file system is made, and disks are
+# filled up in mount namespaces.
 
 if ((EUID)); then
     exec sudo --preserve-env=CFGDRIVE_VIRT_CACHE -- "$0" "$@"
@@ -80,6 +81,8 @@ PYTHONPATH=$root "$nova" contrib/bench -n 21 --ceph --no-goals
 
 meanwhile() {
     local release
+    # Ctrl-C is for these, too: bash has what runs beside it ignore that.
+    trap - INT
     say 'Nova'
     export PYTHONPATH=$root
     "$nova" -m pytest -q tests/nova --ignore=tests/nova/functional \
@@ -100,10 +103,10 @@ say 'Unit tests, readers, Ceph, guests; others meanwhile, told at the end'
 moving=tests/guest/test_live_migration.py
 log=$(mktemp)
 (meanwhile) >"$log" 2>&1 &
+trap 'wait; rm -f "$log"' EXIT
 status=0
 pytest -q --cov --cov-report=term tests/unit tests/readers tests/ceph \
     tests/lifecycle tests/guest --ignore="$moving" || status=1
 wait "$!" || status=1
 cat "$log"
-rm "$log"
 exit "$status"

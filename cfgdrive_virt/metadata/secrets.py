@@ -40,6 +40,8 @@ def request_without(request: Request, names: Collection[str]) -> Request:
     :raises ImageError: if a file that was rendered, and may hold one, can't
         be read
     """
+    if not names:
+        return request
     if isinstance(request, RenderedRequest):
         tree = tree_without(MetadataTree(request.files), names)
         return dataclasses.replace(request, files=tree.files)

@@ -91,6 +91,7 @@ class FileStore:
             raise StoreError(f"{path} holds more than {most:,} bytes")
         return data
 
+    # Of files all is seen at once: to be thorough takes no more.
     def sweep(self, uuid: str, *, thorough: bool) -> None:  # noqa: ARG002
         """Remove what a writer that was killed may have left.
 

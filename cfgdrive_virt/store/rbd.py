@@ -200,6 +200,7 @@ class RbdStore:
         act: Callable[[Volumes, str], _T],
     ) -> _T:
         ceph = _ceph()
+        # Needs the bindings, as that one does.
         from cfgdrive_virt.store.rbd_volumes import Volumes  # noqa: PLC0415
 
         result: _T = ceph.in_pool(

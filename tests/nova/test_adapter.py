@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,35 +53,21 @@ class TestFiles:
         self, drives: oracle.Drives, name: str
     ) -> None:
         spawn = INSTANCES[name]
-        with drives.around(spawn):
-            made = metadata.rendered(
-                instance(spawn),
-                spawn.network_info,
-                injected_files=spawn.files,
-                admin_pass=spawn.admin_pass,
-                known=NOTHING,
-            )
-        assert told(made.files) == told(drives.of_nova(spawn))
+        made = rendered(drives, spawn)
+        assert told(made) == told(drives.of_nova(spawn))
 
     def test_have_what_nova_knows_once_from_the_drive_that_is_there(
         self, drives: oracle.Drives
     ) -> None:
         spawn = INSTANCES["plain"]
         known = Recalled("secret", (InjectedFile(path="/m", content=b"hi"),))
-        with drives.around(spawn):
-            made = metadata.rendered(
-                instance(spawn),
-                spawn.network_info,
-                injected_files=None,
-                admin_pass=None,
-                known=known,
-            )
-        latest = json.loads(made.files["openstack/latest/meta_data.json"])
+        made = rendered(drives, spawn, known)
+        latest = json.loads(made["openstack/latest/meta_data.json"])
         assert latest["admin_pass"] == "secret"
         assert latest["files"] == [
             {"path": "/m", "content_path": "/content/0000"}
         ]
-        assert made.files["openstack/content/0000"] == b"hi"
+        assert made["openstack/content/0000"] == b"hi"
 
     @pytest.mark.parametrize(
         ("answer", "kept"),
@@ -96,16 +82,23 @@ class TestFiles:
         )
         once = {"static": {"a": 1}, "site": {"rack": "r12"}, "old": 1}
         known = Recalled(vendor_data2=once)
-        with drives.around(spawn):
-            made = metadata.rendered(
-                instance(spawn),
-                spawn.network_info,
-                injected_files=None,
-                admin_pass=None,
-                known=known,
-            )
-        latest = json.loads(made.files["openstack/latest/vendor_data2.json"])
+        made = rendered(drives, spawn, known)
+        latest = json.loads(made["openstack/latest/vendor_data2.json"])
         assert latest == {"static": {}, "site": kept}
+
+
+def rendered(
+    drives: oracle.Drives, spawn: oracle.Spawn, known: Recalled = NOTHING
+) -> Mapping[str, bytes]:
+    """Return the files for an instance as it is spawned."""
+    with drives.around(spawn):
+        return metadata.rendered(
+            instance(spawn),
+            spawn.network_info,
+            injected_files=spawn.files,
+            admin_pass=spawn.admin_pass,
+            known=known,
+        ).files
 
 
 def told(files: Any) -> dict[str, Any]:

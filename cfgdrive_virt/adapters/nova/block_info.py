@@ -96,7 +96,7 @@ def disk_config(
     disk = vconfig.LibvirtConfigGuestDisk()
     disk.parse_str(disk_xml)
     if disk.source_type == "network" and CONF.libvirt.rbd_user:
-        # nova writes this element, and doesn't read it.
+        # nova writes this element, and doesn't read it.  (S105: a type.)
         disk.auth_username = CONF.libvirt.rbd_user
         disk.auth_secret_type = "ceph"  # noqa: S105
         disk.auth_secret_uuid = CONF.libvirt.rbd_secret_uuid

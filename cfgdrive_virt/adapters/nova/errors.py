@@ -38,4 +38,5 @@ def logged(what: str) -> Iterator[None]:
     try:
         yield
     except ConfigDriveError as error:
+        # It says all; a traceback would only bury it.
         LOG.error("Config drive %s: %s", what, error)  # noqa: TRY400

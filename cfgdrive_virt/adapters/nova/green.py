@@ -25,6 +25,7 @@ class InTurns:
     """
 
     def __init__(self, of: Any) -> None:
+        # Only here: see is_green.
         from eventlet import semaphore, tpool  # noqa: PLC0415
 
         self._of = of
