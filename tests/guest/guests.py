@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
+import libvirt
 import pytest
 
 GUEST = pathlib.Path(__file__).parents[2] / "contrib" / "guest"
@@ -92,6 +93,30 @@ def run(*argv: str | pathlib.Path, **env: str) -> str:
     except subprocess.CalledProcessError as error:
         command = " ".join(map(str, argv))
         pytest.fail(f"{command}:\n{error.stderr}", pytrace=False)
+
+
+#: Until then what an emulated guest writes while it moves can be lost: see
+#: QEMU's commit 03bfc2188f06.
+_MOVES_WHOLE = 9_000_000
+
+
+@contextlib.contextmanager
+def moving(domain: libvirt.virDomain, to: str) -> Iterator[None]:
+    """Have a guest wait while it is migrated, where QEMU needs that.
+
+    :param to: URI of the libvirt that has it afterwards, if nothing is raised
+    """
+    if domain.connect().getVersion() >= _MOVES_WHOLE:
+        yield
+        return
+    domain.suspend()
+    try:
+        yield
+    except BaseException:
+        domain.resume()
+        raise
+    with contextlib.closing(libvirt.open(to)) as there:
+        there.lookupByUUID(domain.UUID()).resume()
 
 
 @contextlib.contextmanager

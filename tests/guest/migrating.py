@@ -21,7 +21,7 @@ from cfgdrive_virt.model.drive import FileLocation
 from cfgdrive_virt.model.migration import MigratingDrive
 
 from ..ceph.cluster import Cluster
-from .guests import Console, Probe, probe_domain_xml
+from .guests import Console, Probe, moving, probe_domain_xml
 from .hosts import NO_CUTS, Cuts, Host, Wire, all_configured, checked
 from .test_rbd import SECRET_UUID, SECRET_XML
 from .test_spawn import files_by_7z
@@ -225,12 +225,14 @@ def _migrate(
         libvirt.VIR_MIGRATE_PARAM_URI: f"unix://{memory}",
         libvirt.VIR_MIGRATE_PARAM_DISKS_URI: f"unix://{disk}",
     }
+    domain = source.connection.lookupByUUIDString(uuid)
     with (
         Wire(source.seen(memory), target.seen(memory), cuts.memory),
         Wire(source.seen(disk), target.seen(disk), cuts.disk),
+        moving(domain, target.uri),
     ):
         try:
-            source.connection.lookupByUUIDString(uuid).migrateToURI3(
+            domain.migrateToURI3(
                 target.uri,
                 parameters,
                 flags

@@ -31,7 +31,7 @@ from nova.virt.libvirt import blockinfo
 from oslo_config import cfg
 from threads import among_mounts, submit_from_here
 
-from tests.guest.guests import Probe
+from tests.guest.guests import Probe, moving
 
 CONF = nova.conf.CONF
 
@@ -154,7 +154,8 @@ class Cloud(integrated_helpers._IntegratedTestBase):
             }
             uris = {name: f"unix://{path}" for name, path in wires.items()}
             try:
-                return migrate(domain, to, params | uris, flags)
+                with moving(domain, to):
+                    return migrate(domain, to, params | uris, flags)
             finally:
                 for path in wires.values():
                     path.unlink(missing_ok=True)
