@@ -68,22 +68,8 @@ class Checked(Deployment):
         host = self.host_of(server)
         drive = self.read(host, server, name)
         assert drive.label == "config-2"
-        files, given = self._given[server["id"]]
-        if name.endswith(".rescue"):
-            files, given = (), password
         if old is None or self.REFRESHES:
-            due = wanted(
-                server["id"],
-                self.cell_mappings["cell1"],
-                files,
-                given,
-                scrubbed=scrubbed,
-            )
-            told = differences(drive.files, due)
-            if scrubbed:
-                # And, before nova 34, shows the image it was shelved as.
-                told = [what for what in told if ": ami-id is " not in what]
-            assert told == []
+            self.check_content(drive, server, name, password, scrubbed)
         else:
             assert old == drive
         self.check_device(host, server, drive, name)
@@ -92,6 +78,31 @@ class Checked(Deployment):
         )
         self.check_left(server, host, left_on)
         return drive
+
+    def check_content(
+        self,
+        drive: Drive,
+        server: dict[str, Any],
+        name: str,
+        password: str | None,
+        scrubbed: bool,
+    ) -> None:
+        """A drive says what nova says of its server now."""
+        files, given = self._given[server["id"]]
+        if name.endswith(".rescue"):
+            files, given = (), password
+        due = wanted(
+            server["id"],
+            self.cell_mappings["cell1"],
+            files,
+            given,
+            scrubbed=scrubbed,
+        )
+        told = differences(drive.files, due)
+        if scrubbed:
+            # And, before nova 34, shows the image it was shelved as.
+            told = [what for what in told if ": ami-id is " not in what]
+        assert told == []
 
     def check_device(
         self, host: str, server: dict[str, Any], drive: Drive, name: str

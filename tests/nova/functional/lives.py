@@ -45,6 +45,17 @@ class Lives(Checked):
         assert drive.form == self.FORM
         return drive
 
+    def resize(
+        self, server: dict[str, Any], flavor: str, **checked: Any
+    ) -> None:
+        self.act(
+            server,
+            "resize",
+            {"flavorRef": self.flavor(flavor)},
+            then="VERIFY_RESIZE",
+        )
+        self.check(server, **checked)
+
 
 class OneHost(Lives):
     """A server that stays where it is."""
@@ -185,17 +196,6 @@ class OneHost(Lives):
             )
             self.check(server)
             self.act(server, "os-start")
-
-    def resize(
-        self, server: dict[str, Any], flavor: str, **checked: Any
-    ) -> None:
-        self.act(
-            server,
-            "resize",
-            {"flavorRef": self.flavor(flavor)},
-            then="VERIFY_RESIZE",
-        )
-        self.check(server, **checked)
 
 
 class LiveMigration(Lives):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import lives
 import pytest
 from deployment import OURS
 from drives import ISO9660
 from nova import context as nova_context
 from nova import exception
+from nova.tests import fixtures as nova_fixtures
 
 
 class TestCorners(lives.Lives):
@@ -34,6 +37,51 @@ class TestCorners(lives.Lives):
         )
         self.act(server, "unrescue")
         assert before == self.check(server)
+        self.delete(server)
+
+    def test_a_guest_that_boots_from_a_volume(self) -> None:
+        """Where nova keeps no disk of it but the drive."""
+        self.useFixture(nova_fixtures.CinderFixture(self))
+        self.begin("src")
+        root = {
+            "uuid": nova_fixtures.CinderFixture.IMAGE_BACKED_VOL,
+            "source_type": "volume",
+            "destination_type": "volume",
+            "boot_index": 0,
+            "tag": "system",
+        }
+        server = self.boot_full(imageRef="", block_device_mapping_v2=[root])
+        before = self.check(server)
+        told = json.loads(before.files["openstack/latest/meta_data.json"])
+        assert sorted(device["tags"] for device in told["devices"]) == [
+            ["front"],
+            ["system"],
+        ]
+        with self.step("hard reboot"):
+            self.act(server, "reboot", {"type": "HARD"})
+            assert before == self.check(server)
+        self.begin("dest")
+        for host in ("dest", "src"):
+            with self.step(f"live migrated to {host}"):
+                self.live_migrate(server)
+                assert self.host_of(server) == host
+                assert before == self.check(server)
+        with self.step("resized"):
+            self.resize(server, "large", left_on="src")
+        with self.step("reverted"):
+            self.act(server, "revertResize")
+            self.check(server)
+        with self.step("migrated and confirmed"):
+            self.act(server, "migrate", then="VERIFY_RESIZE")
+            self.check(server, left_on="src")
+            self.act(server, "confirmResize")
+            self.check(server)
+        with self.step("shelved and unshelved"):
+            self.act(server, "shelve", then="SHELVED_OFFLOADED")
+            self.check_left(server)
+            self.act(server, "unshelve")
+            self.given(server, files=(), password=None)
+            self.check(server, scrubbed=True)
         self.delete(server)
 
     def test_an_image_that_asks_for_what_cannot_be(self) -> None:
