@@ -203,16 +203,17 @@ class Cloud(integrated_helpers._IntegratedTestBase):
         blockinfo.get_disk_mapping = get_disk_mapping
 
     @contextlib.contextmanager
-    def options(self, **set_to: Any) -> Iterator[None]:
-        """Have other options for a while; None leaves one as it is."""
-        names = [name for name, value in set_to.items() if value is not None]
-        for name in names:
-            CONF.set_override(name, set_to[name])
+    def options(
+        self, group: str | None = None, /, **set_to: Any
+    ) -> Iterator[None]:
+        """Have other options for a while."""
+        for name, value in set_to.items():
+            CONF.set_override(name, value, group)
         try:
             yield
         finally:
-            for name in names:
-                CONF.clear_override(name)
+            for name in set_to:
+                CONF.clear_override(name, group)
 
     @contextlib.contextmanager
     def disconnected(self) -> Iterator[None]:

@@ -12,11 +12,13 @@ import contextlib
 import pathlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import libvirt
+import pytest
 from threads import whereabouts
 
 from tests.guest.guests import Console, private_libvirtd, run
@@ -85,6 +87,16 @@ class Host:
                 domain.UUIDString(): domain.XMLDesc()
                 for domain in connection.listAllDomains()
             }
+
+    def wait_until_it_leaves(self, uuid: str) -> None:
+        """See a domain be copied to another host."""
+        with contextlib.closing(libvirt.open(self.uri)) as connection:
+            domain = connection.lookupByUUIDString(uuid)
+            for _ in range(600):
+                if domain.jobStats().get("data_processed"):
+                    return
+                time.sleep(0.1)
+        pytest.fail(f"{uuid} doesn't leave {self.name}")
 
     def clear(self) -> None:
         """Leave no domain and no file, whatever has gone wrong before."""

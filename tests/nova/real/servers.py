@@ -147,9 +147,23 @@ class Server:
         :param outcome: what becomes of nova's migration
         :param then: the status that it gets
         """
-        where = {"host": self.elsewhere.name, "block_migration": "auto"}
-        self.act("os-migrateLive", where, then=then)
+        self.act("os-migrateLive", self._where_to(), then=then)
         self.cloud._wait_for_migration_status({"id": self.uuid}, [outcome])
+
+    def is_called_back(self) -> None:
+        """Be sent to the other host, and called back on the way."""
+        body = {"os-migrateLive": self._where_to()}
+        self.cloud.api.post_server_action(self.uuid, body)
+        self.host.wait_until_it_leaves(self.uuid)
+        known = {"id": self.uuid}
+        migration = self.cloud._wait_for_migration_status(known, ["running"])
+        self.cloud.api.delete_migration(self.uuid, migration["id"])
+        self.cloud._wait_for_state_change(
+            known, "ERROR", wait_for_fault_key=False
+        )
+
+    def _where_to(self) -> dict[str, str]:
+        return {"host": self.elsewhere.name, "block_migration": "auto"}
 
     def is_gone(self) -> bool:
         """Delete it, and tell whether nothing of it is left anywhere."""
