@@ -19,6 +19,10 @@ import pytest
 
 GUEST = pathlib.Path(__file__).parents[2] / "contrib" / "guest"
 
+#: QEMU's version; before it, what an emulated guest writes on its way to
+#: another host can be lost: see QEMU's commit 03bfc2188f06.
+_MOVES_WHOLE = 9_000_000
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -93,11 +97,6 @@ def run(*argv: str | pathlib.Path, **env: str) -> str:
     except subprocess.CalledProcessError as error:
         command = " ".join(map(str, argv))
         pytest.fail(f"{command}:\n{error.stderr}", pytrace=False)
-
-
-#: Until then what an emulated guest writes while it moves can be lost: see
-#: QEMU's commit 03bfc2188f06.
-_MOVES_WHOLE = 9_000_000
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """A running guest moves to another host, and its drive with it.
 
 The hosts share nothing but where a test says so.  The guest is never
-restarted: it reads all files anew all the time, and says their checksums.
+restarted: it reads all files anew all the time, and says their checksums;
+where QEMU needs that, it waits on its way (see ``guests.moving``).
 Tests of one kind of guest share it: each starts from the host that the one
 before left it on.
 """

@@ -159,7 +159,7 @@ class Server:
         migration = self.cloud._wait_for_migration_status(known, ["running"])
         self.cloud.api.delete_migration(self.uuid, migration["id"])
         self.cloud._wait_for_state_change(
-            known, "ERROR", wait_for_fault_key=False
+            known, "ERROR", max_retries=120, wait_for_fault_key=False
         )
 
     def _where_to(self) -> dict[str, str]:
