@@ -4,9 +4,9 @@ Start with :class:`ConfigDriveDriver`, the hook that a compute service calls,
 and :class:`ConfigDriveRequest`, what a drive says of an instance.
 """
 
-from cfgdrive_virt.driver import ConfigDriveDriver, Drive, Medium, Plan
+from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive, Medium, Plan
 from cfgdrive_virt.exception import ConfigDriveError
-from cfgdrive_virt.metadata.recall import Recalled
+from cfgdrive_virt.metadata.openstack.recall import Recalled
 from cfgdrive_virt.model.decision import Decision, Guest, Requirement
 from cfgdrive_virt.model.drive import DriveImage, FileLocation
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive

@@ -106,7 +106,7 @@ log=$(mktemp)
 trap 'wait; rm -f "$log"' EXIT
 status=0
 pytest -q --cov --cov-report=term tests/unit tests/readers tests/ceph \
-    tests/lifecycle tests/guest --ignore="$moving" || status=1
+    tests/stress tests/guest --ignore="$moving" || status=1
 wait "$!" || status=1
 cat "$log"
 exit "$status"

@@ -10,7 +10,7 @@ import pytest
 from oslo_config import cfg
 
 from cfgdrive_virt import ConfigDriveRequest
-from cfgdrive_virt.adapters import instance_file
+from cfgdrive_virt.adapters.cli import instance_file
 
 from .logged import leaks, recorded, secrets_used
 

@@ -9,13 +9,7 @@ from typing import Any
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.network import NetworkInfo
 from cfgdrive_virt.model.tree import OWN
-from cfgdrive_virt.model.value import (
-    Value,
-    checked,
-    kinds_of,
-    many,
-    nested,
-)
+from cfgdrive_virt.model.value import Value, checked, kinds_of, many, nested
 
 #: Secrets that a guest needs once, by the names of a request's fields.
 ONE_SHOT = ("admin_pass", "user_data")

@@ -25,15 +25,15 @@ from cfgdrive_virt.model.drive import (
     StoredDrive,
     bears_mark,
 )
+from cfgdrive_virt.store.atomic_write import flush_directory, write_file
 from cfgdrive_virt.store.file_system import give_to_owner
 from cfgdrive_virt.store.os_error import MissingError, explained
-from cfgdrive_virt.store.whole_file import flush_directory, write_file
 
 #: What nova adds to the name of an instance's directory.
 RESIZE_SUFFIX = "_resize"
 
 _TEMPORARY = ".new"
-#: What follows the name of a drive in its mark: see handover.
+#: What follows the name of a drive in its mark: see migration_files.
 MIGRATING = ".migrating"
 #: Not to be held up by a pipe, nor led elsewhere by a link.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC

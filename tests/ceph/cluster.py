@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import rados
 
-from cfgdrive_virt.store.rbd import RbdStore
+from cfgdrive_virt.store.ceph.store import RbdStore
 
 _PROGRAM = Path(__file__).parents[2] / "contrib" / "ceph" / "miniceph"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.store.rbd import RbdStore
+from cfgdrive_virt.store.ceph.store import RbdStore
 
 from .cluster import Cluster, cluster
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.store.rbd import RbdStore
+from cfgdrive_virt.store.ceph.store import RbdStore
 
 from ..unit.processes import Child
 from .cluster import SHORT, Cluster, eventually
@@ -134,7 +134,7 @@ def test_a_child_of_a_fork_has_a_connection_of_its_own(
 
 EXIT = """
 import os, sys
-from cfgdrive_virt.store.rbd import RbdStore
+from cfgdrive_virt.store.ceph.store import RbdStore
 store = RbdStore(pool="compute", user="compute", ceph_conf=sys.argv[1],
                  connect_timeout=5, operation_timeout=1)
 store.exists("")

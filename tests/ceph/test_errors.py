@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.store.rbd import RbdStore
+from cfgdrive_virt.store.ceph.store import RbdStore
 
 from .cluster import SHORT, Cluster, eventually
 
@@ -250,7 +250,7 @@ def test_a_pool_at_its_quota(
 def test_librados_itself_prints_nothing(ceph: Cluster, tmp_path: Path) -> None:
     path = ceph.configuration(tmp_path / "ceph.conf", keyring="/nonexistent")
     program = (
-        "from cfgdrive_virt.store.rbd import RbdStore\n"
+        "from cfgdrive_virt.store.ceph.store import RbdStore\n"
         "try:\n"
         f"    RbdStore(pool='compute', user='compute', ceph_conf={path!r},"
         " connect_timeout=5, operation_timeout=5).exists('')\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.store.rbd import RbdStore
+from cfgdrive_virt.store.ceph.store import RbdStore
 
 from .cluster import SHORT, Cluster, cluster
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from cfgdrive_virt.exception import DriveInUse, StoreError
-from cfgdrive_virt.store.rbd import RbdStore
+from cfgdrive_virt.store.ceph.store import RbdStore
 
 from ..unit.processes import Child
 from .cluster import Cluster

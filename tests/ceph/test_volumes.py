@@ -12,7 +12,7 @@ import pytest
 
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import Monitor, RbdLocation, StoredDrive
-from cfgdrive_virt.store.rbd import RbdStore
+from cfgdrive_virt.store.ceph.store import RbdStore
 
 from .cluster import Cluster, run
 

@@ -18,8 +18,12 @@ from typing import Any
 from oslo_config import cfg
 
 from cfgdrive_virt import ConfigDriveDriver, ConfigDriveRequest, Drive
-from cfgdrive_virt.adapters.libvirt import LibvirtService, connected, silence
-from cfgdrive_virt.adapters.migration import fetch_from, peek_by
+from cfgdrive_virt.adapters.libvirt.block_peek import fetch_from, peek_by
+from cfgdrive_virt.adapters.libvirt.service import (
+    LibvirtService,
+    connected,
+    silence,
+)
 from cfgdrive_virt.model.migration import MigratingDrive
 from cfgdrive_virt.model.status import State
 

@@ -16,17 +16,17 @@ import oracle
 import oslo_messaging as messaging
 import pytest
 from instances import INSTANCES
-from nova.virt.libvirt import blockinfo
+from nova.virt.libvirt import blockinfo as nova_blockinfo
 from nova.virt.libvirt.volume import remotefs
 from oracle import objects
 
 from cfgdrive_virt import InjectedFile, Recalled
 from cfgdrive_virt.adapters.nova import (
-    block_info,
-    green,
+    blockinfo,
     metadata,
-    migration,
     releases,
+    rpc,
+    tpool,
 )
 from cfgdrive_virt.exception import MigrationRefused
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
@@ -136,9 +136,9 @@ class TestRequest:
 @pytest.fixture
 def followed() -> Iterator[Callable[[str], None]]:
     """Have all drives on a device of a kind."""
-    original = blockinfo.get_disk_mapping
-    yield lambda device: block_info.follow(lambda *_: device)
-    blockinfo.get_disk_mapping = original
+    original = nova_blockinfo.get_disk_mapping
+    yield lambda device: blockinfo.follow(lambda *_: device)
+    nova_blockinfo.get_disk_mapping = original
 
 
 class TestDevices:
@@ -159,7 +159,7 @@ class TestDevices:
             }
             for volume in volumes
         ]
-        found = blockinfo.get_disk_info(
+        found = nova_blockinfo.get_disk_info(
             "qemu",
             made,
             image,
@@ -195,7 +195,9 @@ class TestDevices:
         bus: str,
         prefix: str,
     ) -> None:
-        monkeypatch.setattr(blockinfo, "get_config_drive_type", lambda: asked)
+        monkeypatch.setattr(
+            nova_blockinfo, "get_config_drive_type", lambda: asked
+        )
         followed(device)
         found = self.mapping()["disk.config"]
         # nova's where it means the same device, else one from the far end.
@@ -230,7 +232,7 @@ class TestDevices:
             "disk.config": {"bus": "scsi", "dev": "sdb", "type": "disk"},
             "unit": 3,
         }
-        made = block_info.disk_config(
+        made = blockinfo.disk_config(
             xml,
             "disk.config",
             mapping,
@@ -253,28 +255,28 @@ class TestHosts:
         self, told: DestinationCheck | MigratingDrive | None
     ) -> None:
         data = objects.LibvirtLiveMigrateData()
-        migration.tell(data, told)
+        rpc.tell(data, told)
         sent = objects.LibvirtLiveMigrateData.obj_from_primitive(
             json.loads(json.dumps(data.obj_to_primitive()))
         )
-        assert migration.listen(sent) == (True, told)
-        assert migration.listen(sent) == (False, None)
+        assert rpc.listen(sent) == (True, told)
+        assert rpc.listen(sent) == (False, None)
         assert sent.bdms == []
 
     def test_know_novas_own_driver_by_its_silence(self) -> None:
         data = objects.LibvirtLiveMigrateData()
-        assert migration.listen(data) == (False, None)
+        assert rpc.listen(data) == (False, None)
         volume = objects.LibvirtLiveMigrateBDMInfo(serial="a volume's")
         data.bdms = [volume]
-        assert migration.listen(data) == (False, None)
+        assert rpc.listen(data) == (False, None)
         assert data.bdms == [volume]
 
     def test_of_another_version_are_understood(self) -> None:
         data = objects.LibvirtLiveMigrateData()
-        migration.tell(data, DRIVE)
+        rpc.tell(data, DRIVE)
         fields = data.bdms[0].connection_info | {"colour": "blue"}
         data.bdms[0].connection_info = fields
-        assert migration.listen(data) == (True, DRIVE)
+        assert rpc.listen(data) == (True, DRIVE)
 
     @pytest.mark.parametrize(
         ("path", "size", "told"),
@@ -288,8 +290,8 @@ class TestHosts:
         self, path: str, size: int, told: bool
     ) -> None:
         disks = [{"path": path, "virt_disk_size": size}]
-        assert migration.has_iso(json.dumps(disks)) is told
-        assert not migration.has_iso(None)
+        assert rpc.has_iso(json.dumps(disks)) is told
+        assert not rpc.has_iso(None)
 
     def test_carry_a_large_drive_in_parts(
         self, monkeypatch: pytest.MonkeyPatch
@@ -301,12 +303,12 @@ class TestHosts:
             read.append(uuid)
             return drive
 
-        endpoint = migration.Endpoint(read_drive)
+        endpoint = rpc.Endpoint(read_drive)
         asked = bus(monkeypatch, endpoint.read)
         wanted = MigratingDrive(
             UUID, "/a", shared=False, readonly=True, size=len(drive)
         )
-        assert migration.fetch(None, "source", wanted) == drive
+        assert rpc.fetch(None, "source", wanted) == drive
         assert len(asked) == len(read) == 3
 
     @pytest.mark.parametrize(
@@ -327,15 +329,15 @@ class TestHosts:
 
         bus(monkeypatch, read)
         with pytest.raises(MigrationRefused, match=told):
-            migration.fetch(None, "source", DRIVE)
+            rpc.fetch(None, "source", DRIVE)
 
     def test_take_no_more_than_was_asked_for(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bomb = base64.b64encode(zlib.compress(bytes(1 << 26))).decode()
         bus(monkeypatch, lambda *_: bomb)
-        found = migration.fetch(None, "source", DRIVE)
-        assert len(found) == migration._STEP
+        found = rpc.fetch(None, "source", DRIVE)
+        assert len(found) == rpc._STEP
 
 
 def bus(monkeypatch: pytest.MonkeyPatch, read: Any) -> list[int]:
@@ -349,7 +351,7 @@ def bus(monkeypatch: pytest.MonkeyPatch, read: Any) -> list[int]:
 
     client = SimpleNamespace(call=call)
     client.prepare = lambda server: client if server == "source" else None
-    monkeypatch.setattr(migration.rpc, "get_client", lambda _: client)
+    monkeypatch.setattr(rpc.rpc, "get_client", lambda _: client)
     return asked
 
 
@@ -366,7 +368,7 @@ def test_on_eventlet_calls_run_in_a_native_thread_one_at_a_time() -> None:
             return result, threading.get_native_id()
 
     slow = Slow()
-    turns = green.InTurns(slow)
+    turns = tpool.InTurns(slow)
     pool = eventlet.GreenPool()
     done = list(
         pool.imap(lambda number: turns.work(0.02, result=number), range(4))

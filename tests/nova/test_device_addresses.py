@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from cfgdrive_virt import DiskDevice, NicDevice
-from cfgdrive_virt.device.domain import Domain
+from cfgdrive_virt.libvirt_xml.domain import Domain
 from cfgdrive_virt.model.request import Device
 
 with warnings.catch_warnings():

@@ -8,8 +8,8 @@ import pytest
 from nova.virt import driver as nova_driver
 from nova.virt.libvirt import driver as libvirt_driver
 
-from cfgdrive_virt.lifecycle import Lifecycle
-from cfgdrive_virt.live_migration import LiveMigration
+from cfgdrive_virt.driver.lifecycle import Lifecycle
+from cfgdrive_virt.driver.live_migration import LiveMigration
 from cfgdrive_virt.store.file import RESIZE_SUFFIX
 
 #: What nova has no name for, or has it elsewhere.

@@ -20,7 +20,7 @@ import pytest
 from instances import INSTANCES, nic, static_ipv4, static_ipv6, subnet
 from oracle import Drives, Files, Spawn, metadata, objects
 
-from cfgdrive_virt.metadata import ec2, openstack
+from cfgdrive_virt.metadata.openstack import ec2, meta_data
 
 #: Paths to what the files hold: JSON parsed, anything else as it is.
 Tree = dict[str, Any]
@@ -303,7 +303,7 @@ def both(drives: Drives, place: str) -> tuple[Tree, Tree]:
 
 
 def test_same_versions() -> None:
-    assert list(openstack.VERSIONS) == metadata.OPENSTACK_VERSIONS
+    assert list(meta_data.VERSIONS) == metadata.OPENSTACK_VERSIONS
     assert list(ec2.VERSIONS) == metadata.VERSIONS
 
 

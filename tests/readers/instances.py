@@ -23,9 +23,9 @@ from cfgdrive_virt import (
     Subnet,
     Vlan,
 )
-from cfgdrive_virt.adapters import instance_file
+from cfgdrive_virt.adapters.cli import instance_file
 from cfgdrive_virt.image import iso9660
-from cfgdrive_virt.metadata import build_tree
+from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model.tree import MetadataTree
 
 #: 2023-11-14 22:13:20 UTC

@@ -23,7 +23,7 @@ from cfgdrive_virt import (
 )
 from cfgdrive_virt.exception import InvalidRequest
 from cfgdrive_virt.image import iso9660
-from cfgdrive_virt.metadata import build_tree
+from cfgdrive_virt.metadata.openstack import build_tree
 
 from . import instances, readers, strategies
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 from cfgdrive_virt import Interface, NetworkInfo, Route, Subnet
-from cfgdrive_virt.metadata import build_tree
+from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model import network as model
 
 from . import instances, strategies

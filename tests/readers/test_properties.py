@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from cfgdrive_virt import ConfigDriveRequest
 from cfgdrive_virt.exception import ImageError, InvalidRequest
 from cfgdrive_virt.image import iso9660
-from cfgdrive_virt.metadata import build_tree
+from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model.tree import MetadataTree
 
 from . import readers, strategies

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cfgdrive_virt import ConfigDriveRequest
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import vfat
-from cfgdrive_virt.metadata import build_tree
+from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model.tree import MetadataTree
 
 from . import instances, readers, strategies

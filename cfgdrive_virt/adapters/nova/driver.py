@@ -16,12 +16,12 @@ from typing import Any
 from nova.compute import task_states
 from nova.conf import CONF
 
-from cfgdrive_virt.adapters.nova import block_info, metadata
+from cfgdrive_virt.adapters.nova import blockinfo, metadata
 from cfgdrive_virt.adapters.nova.errors import explained, logged
 from cfgdrive_virt.adapters.nova.live_migration import LiveMigrationDriver
-from cfgdrive_virt.driver import Drive
+from cfgdrive_virt.driver.driver import Drive
 from cfgdrive_virt.exception import UnsupportedCombination
-from cfgdrive_virt.metadata.recall import Recalled
+from cfgdrive_virt.metadata.openstack.recall import Recalled
 from cfgdrive_virt.model.drive import RESCUE_NAME, is_drive
 from cfgdrive_virt.model.request import RenderedRequest, Request
 
@@ -40,7 +40,7 @@ class LibvirtDriver(LiveMigrationDriver):
         super().__init__(virtapi, read_only)
         #: What makes the drives ready of guests that nova starts again.
         self._renewals: dict[str, _Hook] = {}
-        block_info.follow(self._device_of)
+        blockinfo.follow(self._device_of)
 
     def init_host(self, host: str) -> None:
         super().init_host(host)
@@ -189,7 +189,7 @@ class LibvirtDriver(LiveMigrationDriver):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        if name not in block_info.DRIVES:
+        if name not in blockinfo.DRIVES:
             return super()._get_guest_disk_config(
                 instance, name, disk_mapping, flavor, *args, **kwargs
             )
@@ -197,7 +197,7 @@ class LibvirtDriver(LiveMigrationDriver):
         # for it and attaches the other one.
         rescue = name == RESCUE_NAME or "disk.rescue" in disk_mapping
         plan = self._drives.plan(metadata.request_of(instance), rescue=rescue)
-        return block_info.disk_config(
+        return blockinfo.disk_config(
             plan.disk_xml or "", name, disk_mapping, flavor["extra_specs"]
         )
 

@@ -13,11 +13,11 @@ from nova.compute import task_states
 from nova.conf import CONF
 from nova.virt.libvirt import driver as libvirt_driver
 
-from cfgdrive_virt.adapters.libvirt import connected
-from cfgdrive_virt.adapters.migration import peek_by
-from cfgdrive_virt.adapters.nova import green, migration, releases
+from cfgdrive_virt.adapters.libvirt.block_peek import peek_by
+from cfgdrive_virt.adapters.libvirt.service import connected
+from cfgdrive_virt.adapters.nova import releases, rpc, tpool
 from cfgdrive_virt.adapters.nova.errors import logged, refused
-from cfgdrive_virt.driver import ConfigDriveDriver
+from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.exception import ConfigDriveError
 from cfgdrive_virt.model.drive import Location, is_drive
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
@@ -36,17 +36,17 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         #: What waits for nothing, and what may wait for a disk or a Ceph.
         self._policy = ConfigDriveDriver(CONF, peek=_peek, carries=True)
         self._drives = (
-            green.InTurns(self._policy) if green.is_green() else self._policy
+            tpool.InTurns(self._policy) if tpool.is_green() else self._policy
         )
         #: Of guests that are leaving this host, or coming.
         self._migrating: dict[str, MigratingDrive] = {}
         self._remotefs = releases.RemoteFiles(self._remotefs, self._migrating)
-        self._endpoint = migration.Endpoint(self._read_migrating)
+        self._endpoint = rpc.Endpoint(self._read_migrating)
         self._server: Any = None
 
     def init_host(self, host: str) -> None:
         super().init_host(host)
-        self._server = migration.serve(host, self._endpoint)
+        self._server = rpc.serve(host, self._endpoint)
 
     def cleanup_host(self, host: str) -> None:
         if self._server is not None:
@@ -69,13 +69,13 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             super().cleanup_live_migration_destination_check(context, data)
             reason = str(error)
             raise exception.MigrationPreCheckError(reason=reason) from error
-        migration.tell(data, check)
+        rpc.tell(data, check)
         return data
 
     def cleanup_live_migration_destination_check(
         self, context: Any, dest_check_data: Any
     ) -> None:
-        _, check = migration.listen(dest_check_data)
+        _, check = rpc.listen(dest_check_data)
         if isinstance(check, DestinationCheck):
             with logged("has left a token"):
                 self._drives.cleanup_live_migration_destination_check(check)
@@ -92,7 +92,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         **kwargs: Any,
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
-        _, check = migration.listen(dest_check_data)
+        _, check = rpc.listen(dest_check_data)
         data = super().check_can_live_migrate_source(
             context, instance, dest_check_data, *args, **kwargs
         )
@@ -108,7 +108,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             )
         if drive is not None:
             self._migrating[instance.uuid] = drive
-        migration.tell(data, drive)
+        rpc.tell(data, drive)
         return data
 
     def pre_live_migration(
@@ -121,14 +121,10 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         migrate_data: Any,
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
-        known, drive = migration.listen(migrate_data)
+        known, drive = rpc.listen(migrate_data)
         # A source with nova's own driver returns our note as it was.
         known = known and not isinstance(drive, DestinationCheck)
-        if (
-            not known
-            and migration.has_iso(disk_info)
-            and not releases.copies_isos()
-        ):
+        if not known and rpc.has_iso(disk_info) and not releases.copies_isos():
             raise exception.MigrationPreCheckError(
                 reason=f"{instance.host} hasn't got the compute driver that"
                 " this host has, cfgdrive_virt, so the guest would read zeros"
@@ -149,7 +145,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             with refused():
                 data = b""
                 if not drive.shared:
-                    data = migration.fetch(context, instance.host, drive)
+                    data = rpc.fetch(context, instance.host, drive)
                 self._drives.pre_live_migration(drive, lambda: data)
         return migrate_data
 

@@ -34,10 +34,10 @@ from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import utils as libvirt_utils
 from nova.virt.libvirt.guest import Guest
 
-from cfgdrive_virt.adapters.nova import block_info, migration
+from cfgdrive_virt.adapters.nova import blockinfo, rpc
 from cfgdrive_virt.adapters.nova.driver import LibvirtDriver
-from cfgdrive_virt.driver import ConfigDriveDriver
-from cfgdrive_virt.planner import Planner
+from cfgdrive_virt.driver.driver import ConfigDriveDriver
+from cfgdrive_virt.driver.planner import Planner
 
 _UNIT = "nova.tests.unit.virt."
 MODULES = (
@@ -79,7 +79,7 @@ class _Given:
     def __init__(self, state_path: str, image_format: str | None) -> None:
         self._state_path = state_path
         self._format = image_format
-        self._serve = migration.serve
+        self._serve = rpc.serve
         self._load = objects.Instance.obj_load_attr
         self._set_up = nova_test.TestCase.setUp
 
@@ -115,7 +115,7 @@ class _Given:
             _policy=ConfigDriveDriver(CONF, carries=True)
         )
         device_of = LibvirtDriver._device_of
-        block_info.follow(lambda *args: device_of(asked, *args))
+        blockinfo.follow(lambda *args: device_of(asked, *args))
 
         # nova-compute calls cleanup_host(); these call init_host() alone.
         def serve(*args: Any) -> Any:
@@ -124,7 +124,7 @@ class _Given:
             test.addCleanup(server.stop)
             return server
 
-        test.useFixture(_Patch(migration, "serve", serve))
+        test.useFixture(_Patch(rpc, "serve", serve))
 
     def _load_attribute(self, instance: Any, name: str) -> None:
         # Nova's database always has these for an instance.

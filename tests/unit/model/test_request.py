@@ -17,7 +17,7 @@ from cfgdrive_virt import (
     NicDevice,
 )
 from cfgdrive_virt.exception import InvalidRequest
-from cfgdrive_virt.metadata import build_tree
+from cfgdrive_virt.metadata.openstack import build_tree
 
 from ..samples import MAC, SEED, nested, request
 

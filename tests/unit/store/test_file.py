@@ -23,10 +23,10 @@ import pytest
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import MARK, FileLocation
 from cfgdrive_virt.store import file as store_file
+from cfgdrive_virt.store.atomic_write import write_file
 from cfgdrive_virt.store.file import FileStore
 from cfgdrive_virt.store.file_system import supports_direct_io
 from cfgdrive_virt.store.lock import locked
-from cfgdrive_virt.store.whole_file import write_file
 
 from ..processes import NOBODY, Child, as_nobody, on_tmpfs
 from ..samples import OTHER_UUID, UUID

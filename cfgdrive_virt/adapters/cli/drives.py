@@ -1,0 +1,169 @@
+"""Commands on drives: build, plan, inspect and verify."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from cfgdrive_virt import image
+from cfgdrive_virt.adapters.cli import drive_view, inputs, options, terminal
+from cfgdrive_virt.driver.driver import ConfigDriveDriver
+from cfgdrive_virt.driver.verification import verify as verified
+from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.model.drive import ISO9660, VFAT
+from cfgdrive_virt.store.atomic_write import write_file
+
+
+@click.command()
+@options.instance
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", type=click.Path(),
+    help="Written whole or not at all, for its owner's eyes only.",
+)  # fmt: skip
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice([ISO9660, VFAT]),
+    help="Default: what plan decides on.",
+)
+@options.as_json
+@click.pass_obj
+def build(
+    driver: ConfigDriveDriver,
+    instance: str,
+    output: str,
+    image_format: str | None,
+    as_json: bool,
+) -> None:
+    """Build a drive into a file, whether the instance needs one or not."""
+    built = driver.build(inputs.load_instance(instance), image_format)
+    # A linked directory may be meant; a link in the drive's own place not.
+    path = Path(output).parent.resolve() / Path(output).name
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        raise StoreError(f"{path} is no regular file; name another")
+    write_file(path, built.data, temporary=f".cfgdrive_virt.{os.getpid()}")
+    digest = hashlib.sha256(built.data).hexdigest()
+    if as_json:
+        terminal.print_json(
+            {
+                "path": str(path),
+                "format": built.format,
+                "size": len(built.data),
+                "sha256": digest,
+            }
+        )
+        return
+    terminal.print_facts(
+        {
+            "drive": str(path),
+            "format": built.format,
+            "size": f"{len(built.data):,} bytes",
+            "sha256": digest,
+        }
+    )
+
+
+@click.command()
+@options.instance
+@options.as_json
+@click.pass_obj
+def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
+    """Show what would be built, where, which XML, and why."""
+    found = driver.plan(inputs.load_instance(instance))
+    if as_json:
+        terminal.print_json(terminal.plan_document(found))
+        return
+    terminal.print_plan(found)
+
+
+@click.command()
+@options.drive
+@click.option("--show-secrets", is_flag=True, help="Mask nothing.")
+@click.option(
+    "--extract",
+    "directory",
+    metavar="DIR",
+    type=click.Path(),
+    help="Write the tree, secrets and all, to a new directory.",
+)
+@options.as_json
+@click.pass_obj
+def inspect(
+    driver: ConfigDriveDriver,
+    drive: str,
+    show_secrets: bool,
+    directory: str | None,
+    as_json: bool,
+) -> None:
+    """Show the tree of a drive, secrets masked."""
+    data = inputs.read_drive(drive, driver.settings)
+    found = image.read(data)
+    files = drive_view.describe(found.tree, show_secrets=show_secrets)
+    if directory is not None:
+        drive_view.extract(found.tree, Path(directory))
+    facts = {
+        "path": drive,
+        "format": found.format,
+        "label": found.label,
+        "size": len(data),
+    }
+    if as_json:
+        terminal.print_json({**facts, "files": files})
+        return
+    title = f"{found.label} ({found.format}, {len(data):,} bytes)"
+    terminal.print_tree(title, files)
+
+
+@click.command()
+@options.drive
+@click.option(
+    "--instance",
+    metavar="INSTANCE",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="Compare with what this instance file says.",
+)
+@click.option("--show-secrets", is_flag=True, help="Mask nothing.")
+@options.as_json
+@click.pass_obj
+def verify(
+    driver: ConfigDriveDriver,
+    drive: str,
+    instance: str | None,
+    show_secrets: bool,
+    as_json: bool,
+) -> None:
+    """Tell whether a drive is whole, and says the same as an instance file.
+
+    Exit code 1 if it isn't, or doesn't.
+    """
+    if drive == instance == "-":
+        raise click.UsageError("only one of both can be standard input")
+    request = None if instance is None else inputs.load_instance(instance)
+    found = image.read(inputs.read_drive(drive, driver.settings))
+    verdict = verified(found, driver.settings, request)
+    problems = [str(problem) for problem in verdict.problems]
+    differences = [
+        drive_view.difference(difference, show_secrets=show_secrets)
+        for difference in verdict.differences
+    ]
+    if as_json:
+        terminal.print_json(
+            {
+                "path": drive,
+                "format": found.format,
+                "problems": problems,
+                "differences": differences,
+            }
+        )
+    else:
+        same = "; it says the same" if instance and verdict else ""
+        whole = "damaged" if problems else f"a whole {found.format} drive"
+        terminal.print_facts({"drive": whole + same})
+        terminal.print_lines(problems)
+        terminal.print_differences(differences)
+    if not verdict:
+        sys.exit(1)

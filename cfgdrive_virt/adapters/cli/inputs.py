@@ -1,0 +1,157 @@
+"""What the command line is given: configuration, files, the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from oslo_config import cfg
+
+from cfgdrive_virt.adapters.cli import instance_file
+from cfgdrive_virt.driver import stores
+from cfgdrive_virt.driver.driver import ConfigDriveDriver
+from cfgdrive_virt.exception import (
+    InvalidConfiguration,
+    InvalidRequest,
+    Problem,
+    StoreError,
+)
+from cfgdrive_virt.image import iso9660
+from cfgdrive_virt.model import rules
+from cfgdrive_virt.model.drive import RbdLocation
+from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.value import show
+from cfgdrive_virt.settings import Settings
+
+_CHUNK = 1024 * 1024
+_VOLUME = "rbd:"
+
+_MOST_UUID_BYTES = 64 * 1024 * 1024
+
+
+def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
+    """Return a driver with the configuration of these files.
+
+    Its clock stands at SOURCE_DATE_EPOCH where that is set.
+
+    :raises InvalidConfiguration: if they, or that, can't be used
+    """
+    conf = cfg.ConfigOpts()
+    try:
+        conf(
+            args=[],
+            project="cfgdrive-virt",
+            default_config_files=list(config_files),
+            default_config_dirs=[],
+        )
+    except cfg.ConfigFileParseError as error:
+        # Its own text quotes the line, and nova.conf is full of passwords.
+        line = getattr(error.__context__, "lineno", "?")
+        raise InvalidConfiguration(
+            f"{error.config_file}, line {line}: neither [group], name ="
+            " value, nor a comment"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InvalidConfiguration(
+            f"{' or '.join(config_files)} is not UTF-8"
+        ) from error
+    except cfg.Error as error:
+        raise InvalidConfiguration(f"configuration: {error}") from error
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return ConfigDriveDriver(conf)
+    plain = epoch.isascii() and epoch.isdigit()
+    # Cut, as Python won't read thousands of digits; 20 are too many too.
+    if not plain or int(epoch[:20]) > iso9660.LAST_TIMESTAMP:
+        raise InvalidConfiguration(
+            "SOURCE_DATE_EPOCH must be seconds since 1970, at most"
+            f" {iso9660.LAST_TIMESTAMP}, not {epoch[:20]!a}"
+        )
+    return ConfigDriveDriver(conf, clock=lambda: int(epoch))
+
+
+def load_instance(name: str) -> ConfigDriveRequest:
+    """Return the request of an instance file, ``-`` for standard input."""
+    source = "standard input" if name == "-" else name
+    data = read_file(name, instance_file.MOST_BYTES)
+    return instance_file.load(data, source)
+
+
+def load_uuids(name: str) -> set[str]:
+    """Return the UUIDs of a file, a line each, ``-`` for standard input.
+
+    Empty lines, and lines that begin with #, say nothing.
+
+    :raises InvalidRequest: if a line is no UUID, or there is none
+    """
+    source = "standard input" if name == "-" else name
+    text = read_file(name, _MOST_UUID_BYTES).decode("utf-8-sig", "replace")
+    found, problems = set(), []
+    for number, line in enumerate(text.splitlines(), 1):
+        word = line.strip()
+        if not word or word.startswith("#"):
+            continue
+        try:
+            found.add(rules.canonical_uuid(word))
+        except ValueError as error:
+            # Not quoted: it may be some other file, of secrets.
+            problems.append(Problem(f"line {number}", "", str(error)))
+    if not found and not problems:
+        # Taken as it stands, it would make an orphan of every drive.
+        problems.append(Problem("", "", "must name at least one instance"))
+    if problems:
+        raise InvalidRequest(problems, source)
+    return found
+
+
+def is_volume(name: str) -> bool:
+    """Tell whether a drive's name is a volume's."""
+    return name.startswith(_VOLUME)
+
+
+def read_drive(name: str, settings: Settings) -> bytes:
+    """Return the bytes of a drive: a file's, or those of ``rbd:pool/name``.
+
+    :raises StoreError: if it can't be read
+    """
+    most = stores.most_bytes(settings)
+    if not is_volume(name):
+        return read_file(name, most)
+    pool, _, volume = name.removeprefix(_VOLUME).partition("/")
+    if not pool or not volume or not name.isprintable():
+        rule = "must be rbd:POOL/VOLUME"
+        raise InvalidRequest([Problem("drive", show(name), rule)])
+    location = RbdLocation(volume[:36], pool, volume)
+    data = stores.rbd_store_of(settings).read(location, most)
+    if data is None:
+        raise StoreError(f"can't read {location}: there is no such volume")
+    return data
+
+
+def read_file(name: str, most: int) -> bytes:
+    """Return what a file holds, ``-`` for standard input.
+
+    :raises StoreError: if it can't be read, or has more bytes than ``most``
+    """
+    try:
+        if name != "-":
+            if Path(name).is_char_device():
+                raise StoreError(f"{name} is a character device: no end to it")
+            with open(name, "rb") as file:
+                return _read_all(file, name, most)
+        if sys.stdin is None:
+            raise StoreError("standard input is closed")
+        return _read_all(sys.stdin.buffer, "standard input", most)
+    except OSError as error:
+        raise StoreError(f"can't read {name}: {error.strerror}") from error
+
+
+def _read_all(file: BinaryIO, name: str, most: int) -> bytes:
+    data = bytearray()
+    while chunk := file.read(_CHUNK):
+        data += chunk
+        if len(data) > most:
+            raise StoreError(f"{name} is larger than {most:,} bytes")
+    return bytes(data)

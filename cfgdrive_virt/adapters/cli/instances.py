@@ -1,0 +1,177 @@
+"""Commands on instances: spawn, status, refresh, forget and destroy."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import click
+
+from cfgdrive_virt.adapters.cli import inputs, options, terminal
+from cfgdrive_virt.adapters.libvirt.service import LibvirtService, connected
+from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive
+from cfgdrive_virt.model.request import ONE_SHOT
+from cfgdrive_virt.model.status import FRESH
+
+_MOST_DOMAIN_BYTES = 16 * 1024 * 1024
+
+
+@click.command()
+@options.instance
+@options.connect
+@click.option(
+    "--domain",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The domain's XML, without the drive. Default: a small domain with"
+    " the instance's interfaces, which boots nothing.",
+)
+@click.option("--rebuild", is_flag=True, help="Replace a drive that is there.")
+@options.as_json
+@click.pass_obj
+def spawn(
+    driver: ConfigDriveDriver,
+    instance: str,
+    connect: str,
+    domain: str | None,
+    rebuild: bool,
+    as_json: bool,
+) -> None:
+    """Define a domain, build its drive, start it; all of it or nothing."""
+    request = inputs.load_instance(instance)
+    xml = (
+        None
+        if domain is None
+        else inputs.read_file(domain, _MOST_DOMAIN_BYTES)
+    )
+    with connected(connect) as connection:
+        service = LibvirtService(connection, driver)
+        spawned = service.spawn(request, xml, rebuild=rebuild)
+    built = None if spawned.drive is None else spawned.drive.built
+    if as_json:
+        document = terminal.plan_document(spawned.plan)
+        terminal.print_json(
+            {"domain": spawned.domain, "built": built, **document}
+        )
+        return
+    terminal.print_facts({"domain": f"{spawned.domain} is running"})
+    terminal.print_plan(spawned.plan)
+    if built is False:
+        terminal.print_facts(
+            {"note": "the drive was there already: left alone"}
+        )
+
+
+@click.command()
+@options.instance
+@options.as_json
+@click.pass_obj
+def status(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
+    """Tell whether a drive is fresh, stale, damaged or missing.
+
+    What has changed is told by key, never by value. Exit code 1 unless it is
+    fresh.
+    """
+    found = driver.status(inputs.load_instance(instance))
+    if as_json:
+        terminal.print_json(
+            {
+                "location": str(found.location),
+                "status": found.state,
+                "details": list(found.details),
+            }
+        )
+    else:
+        terminal.print_facts(
+            {"drive": str(found.location), "status": found.state}
+        )
+        terminal.print_lines(found.details)
+    if found.state != FRESH:
+        sys.exit(1)
+
+
+@click.command()
+@options.instance
+@options.connect
+@options.force
+@options.as_json
+@click.pass_obj
+def refresh(
+    driver: ConfigDriveDriver,
+    instance: str,
+    connect: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Bring a drive up to date, and give it to a guest that runs."""
+    request = inputs.load_instance(instance)
+    with connected(connect) as connection:
+        service = LibvirtService(connection, driver)
+        drive = service.refresh(request, force=force)
+    _tell(drive, as_json=as_json)
+
+
+@click.command("forget-secrets")
+@click.argument("uuid")
+@options.connect
+@click.option(
+    "--secret",
+    "names",
+    type=click.Choice(ONE_SHOT),
+    multiple=True,
+    help="May be given more than once. Default: [cfgdrive_virt]"
+    " one_shot_secrets.",
+)
+@options.force
+@options.as_json
+@click.pass_obj
+def forget_secrets(
+    driver: ConfigDriveDriver,
+    uuid: str,
+    connect: str,
+    names: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Take secrets off the drive of an instance that is up."""
+    driver.location(uuid)
+    with connected(connect) as connection:
+        service = LibvirtService(connection, driver)
+        drive = service.forget_secrets(uuid, names or None, force=force)
+    _tell(drive, as_json=as_json)
+
+
+@click.command()
+@click.argument("uuid")
+@options.connect
+@options.as_json
+@click.pass_obj
+def destroy(
+    driver: ConfigDriveDriver, uuid: str, connect: str, as_json: bool
+) -> None:
+    """Remove an instance that spawn made: its domain and its drive."""
+    driver.location(uuid)
+    with connected(connect) as connection:
+        destroyed = LibvirtService(connection, driver).destroy(uuid)
+    if as_json:
+        terminal.print_json(dataclasses.asdict(destroyed))
+        return
+    words = {True: "removed", False: "there was none"}
+    terminal.print_facts(
+        {
+            "domain": words[destroyed.domain],
+            "drive": words[destroyed.drive],
+        }
+    )
+
+
+def _tell(drive: Drive | None, *, as_json: bool) -> None:
+    place = None if drive is None else str(drive.location)
+    rewritten = drive is not None and drive.built
+    if as_json:
+        terminal.print_json({"location": place, "rewritten": rewritten})
+        return
+    note = "rewritten" if rewritten else "fresh already: left alone"
+    terminal.print_facts(
+        {"drive": place or "none", "note": note if drive else "none is due"}
+    )

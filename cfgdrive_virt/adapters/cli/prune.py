@@ -1,0 +1,143 @@
+"""Commands on all drives of a host or a pool: list and prune."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+import time
+
+import click
+
+from cfgdrive_virt.adapters.cli import drive_view, inputs, options, terminal
+from cfgdrive_virt.adapters.libvirt.service import connected, instances
+from cfgdrive_virt.driver import orphans, stores
+from cfgdrive_virt.driver.driver import ConfigDriveDriver
+from cfgdrive_virt.settings import Settings
+
+_HOUR = 3600
+
+
+@click.command("list")
+@options.as_json
+@click.pass_obj
+def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
+    """Show all drives of this host, or of the Ceph pool."""
+    found = stores.store_of(driver.settings).drives()
+    rows = [drive_view.stored(drive) for drive in found]
+    if as_json:
+        terminal.print_json(rows)
+        return
+    terminal.print_table(rows)
+
+
+@click.command()
+@click.option(
+    "--connect",
+    "uris",
+    metavar="URI",
+    multiple=True,
+    help="A libvirt whose domains live, such as qemu:///system; may be given"
+    " more than once.",
+)
+@click.option(
+    "--living",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="UUIDs of the instances that live, a line each. Needed where hosts"
+    " share the drives' place: all instances of all hosts.",
+)
+@click.option(
+    "--older-than",
+    "hours",
+    metavar="HOURS",
+    type=click.FloatRange(min=0),
+    callback=lambda _ctx, _param, value: _finite(value),
+    default=24.0,
+    show_default=True,
+    help="Keep what is younger.",
+)
+@click.option(
+    "--remove", is_flag=True, help="Remove them. Default: only show them."
+)
+@options.as_json
+@click.pass_obj
+def prune(
+    driver: ConfigDriveDriver,
+    uris: tuple[str, ...],
+    living: str | None,
+    hours: float,
+    remove: bool,
+    as_json: bool,
+) -> None:
+    """Show, or remove, drives whose instance is gone.
+
+    Kept is what anybody uses, what isn't marked as built by cfgdrive_virt,
+    and what is young.
+    """
+    settings = driver.settings
+    alive = _living(settings, uris, living)
+    look = functools.partial(
+        orphans.prune,
+        settings,
+        alive,
+        now=time.time(),
+        minimum_age=hours * _HOUR,
+    )
+    if remove:
+        _check_living(alive, list(look()))
+    found = list(look(remove=remove))
+    rows = [
+        {
+            **drive_view.stored(pruned.drive),
+            "verdict": pruned.kept or ("removed" if remove else "orphan"),
+        }
+        for pruned in found
+    ]
+    if as_json:
+        terminal.print_json(rows)
+    else:
+        terminal.print_table(rows)
+    if any(pruned.failed for pruned in found):
+        sys.exit(1)
+
+
+def _check_living(alive: set[str], found: list[orphans.Pruned]) -> None:
+    """Refuse to remove anything by what some other cloud or libvirt tells."""
+    there = {pruned.drive.location.uuid for pruned in found}
+    if there and not there & alive:
+        raise click.UsageError(
+            "no instance that lives has a drive here: do --living and"
+            " --connect tell of these hosts' instances? If all of them are"
+            " gone, remove their drives with destroy"
+        )
+
+
+def _finite(hours: float) -> float:
+    if not math.isfinite(hours):
+        # Nothing is younger than what is no number.
+        raise click.BadParameter(f"{hours} is no number of hours")
+    return hours
+
+
+def _living(
+    settings: Settings, uris: tuple[str, ...], living: str | None
+) -> set[str]:
+    """Return who lives, of whom those that are asked know."""
+    if living is None and not stores.is_local(settings):
+        shared = stores.sharing(settings)
+        may = "" if shared else " for all that is known"
+        raise click.UsageError(
+            f"{shared.reason}{may}: --living FILE must name the instances of"
+            " all hosts that share it; the libvirts of some don't know the"
+            " others' ([cfgdrive_virt] instances_path_shared=no, if none do)"
+        )
+    if living is None and not uris:
+        raise click.UsageError(
+            "--connect URI, --living FILE, or both must tell who lives"
+        )
+    alive = set() if living is None else inputs.load_uuids(living)
+    for uri in uris:
+        with connected(uri) as connection:
+            alive |= instances(connection)
+    return alive

@@ -1,0 +1,177 @@
+"""Answers on the terminal, or in a pipe; rich's only owner.
+
+What comes from a drive or a request may be anybody's: nothing of it reaches
+the terminal but what can be printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from cfgdrive_virt.adapters.cli.drive_view import MASK
+from cfgdrive_virt.driver.driver import Plan
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return a text that can't steer a terminal, of one line or of many."""
+    return "".join(
+        char
+        if char.isprintable() or (lines and char == "\n")
+        else char.encode("unicode-escape").decode()
+        for char in text
+    )
+
+
+def print_json(document: Any) -> None:
+    """Print an answer for programs."""
+    _console().out(json.dumps(document, indent=2), highlight=False)
+
+
+def print_facts(facts: dict[str, str]) -> None:
+    """Print names and values, a line each."""
+    for name, value in facts.items():
+        text = printable(value)
+        _console().print(Text.assemble((f"{name:<8}", "bold"), text))
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return a plan, ready for JSON."""
+    decision = plan.decision
+    return {
+        "required": plan.requirement.required,
+        "required_reason": plan.requirement.reason,
+        "location": None if plan.location is None else str(plan.location),
+        "decision": None if decision is None else dataclasses.asdict(decision),
+        "disk_xml": plan.disk_xml,
+    }
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what is planned, why, and the XML."""
+    verdict = "yes" if plan.requirement else "no"
+    facts = {"drive": f"{verdict}: {plan.requirement.reason}"}
+    if plan.decision is not None:
+        decision = plan.decision
+        access = "read-only" if decision.readonly else "writable"
+        facts |= {
+            "format": decision.format,
+            "device": f"{decision.device} {decision.target} on"
+            f" {decision.bus}, {access}",
+            "why": decision.reason,
+            "where": str(plan.location),
+        }
+        if decision.warnings:
+            facts["warning"] = "; ".join(decision.warnings)
+    print_facts(facts)
+    if plan.disk_xml is not None:
+        _console().print()
+        _console().print(_syntax(plan.disk_xml.rstrip(), "xml"))
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print lines, below what they explain."""
+    for line in lines:
+        _console().print(f"  {printable(line)}", markup=False)
+
+
+def print_differences(differences: list[dict[str, Any]]) -> None:
+    """Print differences, as drive_view.difference returns them."""
+    for found in differences:
+        sides = [
+            f"{side} {_cell(found.get(side, 'nothing'))}"
+            for side in ("expected", "found")
+        ]
+        where = f"{found['path']} {found['key']}".rstrip()
+        print_lines([f"{where}: {', '.join(sides)}"])
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print rows below the names of their columns; none for no rows."""
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        cells = map(_column, row.values())
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    _console().print(table)
+
+
+def print_tree(title: str, files: dict[str, dict[str, Any]]) -> None:
+    """Print a drive's tree, and what its newest version says.
+
+    :param files: as drive_view.describe returns them
+    """
+    console = _console()
+    root = Tree(Text(printable(title), "bold"))
+    branches = {"": root}
+    for path, file in files.items():
+        directory, _, name = path.rpartition("/")
+        size = f"  {file['size']:,}"
+        _branch(branches, directory).add(
+            Text.assemble(printable(name), (size, "dim"))
+        )
+    console.print(root)
+    for path, file in files.items():
+        content = file.get("json", file.get("text", MASK))
+        if "latest" not in path.split("/") or content == MASK:
+            continue
+        text = content
+        if "json" in file:
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+        console.print()
+        console.print(Text(printable(path), "bold"))
+        console.print(
+            _syntax(
+                printable(text, lines=True),
+                "json" if "json" in file else "text",
+            )
+        )
+
+
+def _branch(branches: dict[str, Tree], directory: str) -> Tree:
+    if directory not in branches:
+        parent, _, name = directory.rpartition("/")
+        branches[directory] = _branch(branches, parent).add(
+            Text(printable(name))
+        )
+    return branches[directory]
+
+
+def _column(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _syntax(text: str, language: str) -> Syntax:
+    return Syntax(
+        text, language, theme="ansi_dark", background_color="default"
+    )
+
+
+def _console() -> Console:
+    # An ASCII terminal gets escapes, not a traceback.
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # Piped, lines stay whole: somebody's grep is reading.
+    width = None if sys.stdout.isatty() else 100_000
+    return Console(width=width, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""A plain compute service on libvirt; the only importer of its binding."""

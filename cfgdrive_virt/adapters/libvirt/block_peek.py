@@ -1,0 +1,71 @@
+"""Read a guest's drive through its host's libvirtd.
+
+By virDomainBlockPeek: it reads the file of a domain's disk, as root, whether
+the domain runs or not, and through any connection that may change domains.
+"""
+
+from __future__ import annotations
+
+import libvirt
+
+from cfgdrive_virt.driver.planner import Peek
+from cfgdrive_virt.exception import DomainError
+from cfgdrive_virt.libvirt_xml.domain import Domain
+from cfgdrive_virt.model.drive import Location
+from cfgdrive_virt.model.migration import MigratingDrive
+
+#: What libvirt has carried in one call since its beginnings.
+_STEP = 64 * 1024
+
+
+def fetch_from(source: libvirt.virConnect, drive: MigratingDrive) -> bytes:
+    """Return the bytes of a migrating guest's drive.
+
+    :param source: a connection to the libvirtd that the guest runs on
+    :raises DomainError: if it can't be read
+    """
+    found = _peek(source, drive.uuid, drive.location, drive.size)
+    if found is None:
+        raise DomainError(f"the source has no guest with {drive.location}")
+    return found
+
+
+def peek_by(connection: libvirt.virConnect) -> Peek:
+    """Return what reads drives on a host that this process may not read.
+
+    libvirt gives a disk's file to QEMU's user while the guest runs, and a
+    read-only one not back afterwards (dynamic_ownership).  It reads what a
+    domain has, whether that runs or not.
+    """
+
+    def peek(location: Location, most: int) -> bytes | None:
+        return _peek(connection, location.uuid, location.source, None, most)
+
+    return peek
+
+
+def _peek(
+    connection: libvirt.virConnect,
+    uuid: str,
+    source: str,
+    size: int | None,
+    most: int = 0,
+) -> bytes | None:
+    lead = f"can't read {source} through libvirt"
+    try:
+        domain = connection.lookupByUUIDString(uuid)
+        disk = Domain(domain.XMLDesc()).disk_of(source)
+        if disk is None:
+            return None
+        if size is None:
+            size = int(domain.blockInfo(disk.target)[0])
+            if size > most:
+                raise DomainError(f"{lead}: it has more than {most:,} bytes")
+        return b"".join(
+            domain.blockPeek(disk.target, at, min(_STEP, size - at), 0)
+            for at in range(0, size, _STEP)
+        )
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise DomainError(f"{lead}: {error}") from error

@@ -1,0 +1,288 @@
+"""A plain compute service on libvirt: define, build the drive, start.
+
+libvirt's only importer.  What goes wrong on the way is undone: no domain and
+no drive is left that wasn't there before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Collection, Iterator
+
+import libvirt
+
+from cfgdrive_virt.adapters.libvirt.block_peek import peek_by
+from cfgdrive_virt.adapters.libvirt.medium import LibvirtMedium
+from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive, Plan
+from cfgdrive_virt.exception import ConfigDriveError, DomainError
+from cfgdrive_virt.libvirt_xml.domain import MARK, Domain, small_domain
+from cfgdrive_virt.model.drive import Location, is_drive
+from cfgdrive_virt.model.request import ConfigDriveRequest
+
+LOG = logging.getLogger(__name__)
+
+_UNDEFINE = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spawned:
+    """A running domain, by name, and its drive if it has one."""
+
+    domain: str
+    plan: Plan
+    drive: Drive | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Destroyed:
+    """What there was to remove."""
+
+    domain: bool
+    drive: bool
+
+
+def silence() -> None:
+    """Keep libvirt from printing errors by itself, for the whole process."""
+    libvirt.registerErrorHandler(lambda *_: None, None)
+
+
+@contextlib.contextmanager
+def connected(uri: str) -> Iterator[libvirt.virConnect]:
+    """Connect to a libvirt for a while.
+
+    :raises DomainError: if it can't be reached
+    """
+    with _explained(f"can't connect to {uri}"):
+        connection = libvirt.open(uri)
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(libvirt.libvirtError):
+            connection.close()
+
+
+def instances(connection: libvirt.virConnect) -> set[str]:
+    """Return the UUIDs of all domains, running or not.
+
+    :raises DomainError: if libvirt refuses
+    """
+    with _explained("can't list domains"):
+        return {domain.UUIDString() for domain in connection.listAllDomains()}
+
+
+class LibvirtService:
+    """Spawn and destroy instances on one libvirt."""
+
+    def __init__(
+        self, connection: libvirt.virConnect, driver: ConfigDriveDriver
+    ) -> None:
+        self._connection = connection
+        self._driver = driver.reading_by(peek_by(connection))
+
+    def spawn(
+        self,
+        request: ConfigDriveRequest,
+        domain_xml: str | bytes | None = None,
+        *,
+        rebuild: bool = False,
+    ) -> Spawned:
+        """Start a domain with its config drive.
+
+        :param domain_xml: the domain, without the drive; its name and UUID
+            may be left out.  By default a small one that boots nothing
+        :param rebuild: replace a drive that is there
+        :raises DomainError: if the instance has a domain already, or
+            libvirt refuses; no domain and no drive is left then that wasn't
+            there before, or the error says which may be
+        """
+        if domain_xml is None:
+            virt_type = self._driver.settings.virt_type
+            domain_xml = small_domain(request, virt_type)
+        domain = Domain(domain_xml)
+        guest = domain.complete(request, self._driver.guest(request))
+        plan = self._driver.plan(request, guest)
+        if plan.disk_xml is not None:
+            domain.add_disk(plan.disk_xml)
+        # libvirt redefines a domain that is there: look and define at once.
+        with self._driver.locked(request.uuid):
+            if self._lookup(request.uuid) is not None:
+                raise DomainError(
+                    f"instance {request.uuid} has a domain already; destroy"
+                    " it first"
+                )
+            # What needs no drive has nothing to do with the store.
+            had_drive = plan.location is None or self._driver.exists(
+                request.uuid
+            )
+            try:
+                with _explained(f"can't define domain of {request.uuid}"):
+                    defined = self._connection.defineXML(str(domain))
+                prepare = (
+                    self._driver.rebuild if rebuild else self._driver.spawn
+                )
+                with _explained(f"can't start domain {defined.name()}"):
+                    drive = prepare(
+                        request, guest, domain_xml=defined.XMLDesc()
+                    )
+                    defined.create()
+            except BaseException as error:
+                self._undo(request.uuid, error, had_drive=had_drive)
+                raise
+        LOG.info("Domain %s of %s started", defined.name(), request.uuid)
+        return Spawned(defined.name(), plan, drive)
+
+    def destroy(self, uuid: str) -> Destroyed:
+        """Stop and undefine an instance's domain, and remove its drive.
+
+        :raises DomainError: if the domain isn't one that :meth:`spawn`
+            made, or libvirt refuses
+        """
+        location = self._driver.location(uuid)
+        uuid = location.uuid
+        with self._driver.locked(uuid):
+            domain = self._lookup(uuid)
+            if domain is not None:
+                with _explained(f"can't remove domain {domain.name()}"):
+                    _refuse_foreign(domain, location)
+                    _remove(domain)
+            return Destroyed(domain is not None, self._driver.destroy(uuid))
+
+    def refresh(
+        self, request: ConfigDriveRequest, *, force: bool = False
+    ) -> Drive | None:
+        """Bring an instance's drive up to date, of a running domain too.
+
+        :param force: eject a cdrom that the guest has mounted
+        :raises ConfigDriveError: if it couldn't be done; a guest that runs
+            has the drive that it had, or the error says otherwise
+        """
+        plan = self._driver.plan(request)
+        with self._driver.locked(request.uuid):
+            medium = self._medium(request.uuid, plan.disk_xml, force=force)
+            return self._driver.refresh(request, medium)
+
+    def forget_secrets(
+        self,
+        uuid: str,
+        names: Collection[str] | None = None,
+        *,
+        force: bool = False,
+    ) -> Drive:
+        """Take secrets off an instance's drive, of a running domain too.
+
+        :param names: by default what ``[cfgdrive_virt] one_shot_secrets``
+            says
+        :param force: as for :meth:`refresh`
+        :raises ConfigDriveError: as :meth:`refresh`
+        """
+        with self._driver.locked(uuid):
+            medium = self._medium(uuid, None, force=force)
+            return self._driver.forget_secrets(uuid, medium, names=names)
+
+    def _medium(
+        self, uuid: str, disk_xml: str | None, *, force: bool
+    ) -> LibvirtMedium | None:
+        location = self._driver.location(uuid)
+        domain = self._lookup(location.uuid)
+        if domain is None:
+            return None
+        with _explained(f"can't look at domain {domain.name()}"):
+            xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        _refuse_another_drive(xml, domain.name(), location)
+        return LibvirtMedium(domain, location, disk_xml, force=force)
+
+    def _lookup(self, uuid: str) -> libvirt.virDomain | None:
+        with _explained(f"can't look up {uuid}"):
+            try:
+                return self._connection.lookupByUUIDString(uuid)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+        return None
+
+    def _undo(
+        self, uuid: str, error: BaseException, *, had_drive: bool
+    ) -> None:
+        """Remove what a failed spawn made.
+
+        What there is is asked anew: a signal may have come when a call had
+        done its work and before it returned.
+
+        :raises DomainError: if something may be left, saying what; after a
+            signal the log does
+        """
+        left = []
+        try:
+            with _explained("libvirt"):
+                domain = self._lookup(uuid)
+                # Where libvirt refused to start it and it runs, somebody
+                # else has started it meanwhile: it and its drive are theirs.
+                refused = isinstance(error, DomainError)
+                if domain is not None:
+                    _refuse_foreign(domain, self._driver.location(uuid))
+                    if domain.isActive() and refused:
+                        raise DomainError("it runs, and is left alone")
+                    _remove(domain)
+        except DomainError as problem:
+            left.append(f"the domain, with its drive ({problem})")
+        try:
+            if not had_drive and not left:
+                self._driver.destroy(uuid)
+        except ConfigDriveError as problem:
+            left.append(f"the drive ({problem})")
+        if not left:
+            return
+        told = f"what may be left: {' and '.join(left)}"
+        if not isinstance(error, Exception):
+            # A signal, which has its own exit code.
+            LOG.error("Interrupted; %s", told)
+            return
+        raise DomainError(f"{error}; {told}") from error
+
+
+def _remove(domain: libvirt.virDomain) -> None:
+    """Stop and undefine a domain; one that is gone is no error."""
+    try:
+        if domain.isActive():
+            domain.destroy()
+        domain.undefineFlags(_UNDEFINE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+
+
+def _refuse_foreign(domain: libvirt.virDomain, location: Location) -> None:
+    try:
+        domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, MARK)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            raise
+        raise DomainError(
+            f"domain {domain.name()} wasn't spawned by cfgdrive_virt; if it"
+            " is to go, remove it with virsh"
+        ) from error
+    _refuse_another_drive(domain.XMLDesc(), domain.name(), location)
+
+
+def _refuse_another_drive(xml: str, name: str, location: Location) -> None:
+    for source in Domain(xml).disk_sources():
+        if is_drive(source) and source != location.source:
+            raise DomainError(
+                f"the drive of domain {name} is {source}, and the"
+                f" configuration says {location}; use the configuration that"
+                " it was spawned with"
+            )
+
+
+@contextlib.contextmanager
+def _explained(lead: str) -> Iterator[None]:
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise DomainError(f"{lead}: {error}") from error

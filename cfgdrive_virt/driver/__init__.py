@@ -1,0 +1,1 @@
+"""The hooks that a compute service calls, and all that they are made of."""

@@ -1,0 +1,94 @@
+"""Which drives have outlived their instance - and why are the others kept?"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Collection, Iterator
+
+from cfgdrive_virt.driver import stores
+from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.model.drive import StoredDrive
+from cfgdrive_virt.settings import Settings
+from cfgdrive_virt.store.lock import locked
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pruned:
+    """A drive, and why it is kept; nothing if it is an orphan.
+
+    :param failed: whether it is an orphan that couldn't be removed
+    """
+
+    drive: StoredDrive
+    kept: str
+    failed: bool = False
+
+
+def prune(
+    settings: Settings,
+    living: Collection[str],
+    *,
+    now: float,
+    minimum_age: float,
+    remove: bool = False,
+) -> Iterator[Pruned]:
+    """Look for drives that have outlived their instance.
+
+    In files or in the Ceph pool, as the settings say; among them what is
+    left of drives whose writers were killed.
+
+    :param living: UUIDs of all instances that there are, on all hosts that
+        share the pool, or instances_path
+    :param now: in seconds since 1970
+    :param minimum_age: in seconds, 0 or more; what is younger is kept
+    :param remove: remove the orphans, too
+    :raises StoreError: if the drives can't be looked at
+    """
+    for drive in list(stores.store_of(settings).drives()):
+        kept = why_kept(drive, living=living, now=now, minimum_age=minimum_age)
+        failure = ""
+        if remove and not kept:
+            failure = _remove(settings, drive)
+        yield Pruned(drive, kept or failure, failed=bool(failure))
+
+
+def why_kept(
+    drive: StoredDrive,
+    *,
+    living: Collection[str],
+    now: float,
+    minimum_age: float,
+) -> str:
+    """Return why a drive must not be removed; nothing for an orphan.
+
+    An instance that is being made may not be known yet to whoever told who
+    lives: hence the age.
+    """
+    if drive.location.uuid in living:
+        return "its instance lives"
+    if not drive.ours:
+        return "it bears no mark of ours"
+    if drive.users:
+        return f"in use by {', '.join(drive.users)}"
+    if now - drive.modified < minimum_age:
+        return f"younger than {minimum_age / 3600:g} hours"
+    return ""
+
+
+def _remove(settings: Settings, drive: StoredDrive) -> str:
+    """Return why an orphan is kept nevertheless; nothing if it isn't."""
+    location = drive.location
+    store = stores.store_of(settings)
+    try:
+        with locked(settings.instances_path, location.uuid):
+            # To look at all of a large pool takes a while.
+            if store.look(location) != drive:
+                return f"{location} has changed meanwhile"
+            store.remove(location)
+    except StoreError as error:
+        return str(error)
+    LOG.info("Config drive %s removed: its instance is gone", location)
+    return ""

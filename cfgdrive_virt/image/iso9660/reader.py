@@ -1,0 +1,282 @@
+"""An ISO9660 image, whoever wrote it, becomes a tree.
+
+Names are Rock Ridge's where the volume has it, else Joliet's, else the plain
+ones: as Linux prefers them.  Path tables, boot records and UDF aren't read:
+the directories say it all.
+
+An image may be damaged, or made to do damage.  Directories, what their records
+continue with, and contents are read once each, and together are no larger
+than the image: that bounds time and memory.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.image import stamp
+from cfgdrive_virt.image.iso9660.record import (
+    PARENT,
+    SELF,
+    Record,
+    at,
+    both,
+    joliet_name,
+    parse,
+    plain_name,
+    rock_ridge_name,
+    rock_ridge_skipped,
+)
+from cfgdrive_virt.model.drive import HEAD_SIZE, ISO9660, Contents, bears_mark
+from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.model.value import show
+
+SECTOR = 2048
+#: ECMA-119, 6.8.2.1: deeper directories would have to be moved elsewhere.
+DIRECTORIES = 7
+#: So many files may share content; all versions of both trees are 21.
+MOST_SHARED = 64
+
+_SIGNATURE = b"CD001"
+_FIRST_DESCRIPTOR = 16
+_PRIMARY, _SUPPLEMENTARY, _TERMINATOR = 1, 2, 255
+#: Joliet's specification, 2.1.2: UCS-2 of level 1, 2 and 3.
+_JOLIET = (b"%/@", b"%/C", b"%/E")
+#: A path repeats its directories'; a record has at least 34 bytes.
+_MOST_PATHS = 4
+
+
+def recognizes(data: bytes) -> bool:
+    """Tell whether an image says that it is an ISO9660 one."""
+    start = _FIRST_DESCRIPTOR * SECTOR + 1
+    return data[start : start + len(_SIGNATURE)] == _SIGNATURE
+
+
+def read(data: bytes) -> Contents:
+    """Return what an image holds.
+
+    :raises ImageError: if it is no ISO9660 image, or is damaged, or holds
+        what a config drive has no use for: saying where
+    """
+    with at("not a whole ISO9660 image"):
+        primary, joliet = _descriptors(memoryview(data))
+        volume = _Volume(data, primary)
+        name_of: Callable[[Record], str] = plain_name
+        skipped = volume.skipped()
+        if skipped is not None:
+            name_of = functools.partial(
+                rock_ridge_name,
+                skipped=skipped,
+                follow=volume.area,
+            )
+        elif joliet is not None:
+            name_of = joliet_name
+            volume = _Volume(data, joliet)
+        return Contents(
+            format=ISO9660,
+            label=bytes(primary[40:72]).decode("ascii", "replace").rstrip(),
+            ours=bears_mark(data[:HEAD_SIZE]),
+            tree=MetadataTree(dict(volume.files(name_of))),
+            imprint=stamp.decode(data, ISO9660),
+        )
+
+
+class _Allowance:
+    """Bytes that may yet be taken of what an image's size bounds."""
+
+    def __init__(self, left: int, rule: str) -> None:
+        self._left = left
+        self._rule = rule
+
+    def take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise ImageError(self._rule)
+
+
+class _Volume:
+    """A tree of directories: the primary one, or Joliet's."""
+
+    def __init__(self, data: bytes, descriptor: memoryview) -> None:
+        with at("a volume descriptor"):
+            block = both(descriptor, 128, 2)
+            size = both(descriptor, 80, 4) * SECTOR
+        if block != SECTOR:
+            raise ImageError(
+                f"its blocks have {block:,} bytes; only those of {SECTOR:,}"
+                " are read"
+            )
+        if len(data) < size:
+            raise ImageError(f"it has {len(data):,} of its {size:,} bytes")
+        self._data = memoryview(data)[:size]
+        self._structures = _Allowance(
+            size, "directories overlap: they are larger than the image"
+        )
+        self._distinct = _Allowance(
+            size, "files overlap: they are larger than the image"
+        )
+        self._shown = _Allowance(
+            MOST_SHARED * size, f"files show the image {MOST_SHARED} times"
+        )
+        self._paths = _Allowance(
+            _MOST_PATHS * size, f"paths are {_MOST_PATHS} times its size"
+        )
+        self._contents: dict[tuple[int, int], bytes] = {}
+        with at("the root directory"):
+            self._root = parse(descriptor[156:190])
+
+    def skipped(self) -> int | None:
+        """Return what Rock Ridge's entries stand behind, None without it."""
+        where = _where("")
+        place, raw = next(self._records(where, self._root))
+        with at(f"{where}, {place}"):
+            dot = parse(raw)
+            return rock_ridge_skipped(dot, self.area)
+
+    def files(
+        self, name_of: Callable[[Record], str]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield path and content; what files share is held once."""
+        pending = [("", self._root)]
+        seen = {self._root.location}
+        while pending:
+            directory, itself = pending.pop()
+            for place, path, record in self._below(directory, itself, name_of):
+                if not record.is_directory:
+                    with at(f"{show(path)}, {place}"):
+                        content = self._content(record)
+                    yield path, content
+                    continue
+                if record.location in seen:
+                    raise ImageError(
+                        f"{show(path)}, {place}: the directory in sector"
+                        f" {record.location:,} is there twice"
+                    )
+                seen.add(record.location)
+                pending.append((path, record))
+
+    def area(self, sector: int, offset: int, length: int) -> memoryview:
+        """Return where a record's entries continue (SUSP, 5.1)."""
+        start = sector * SECTOR + offset
+        if offset + length > SECTOR or start + length > len(self._data):
+            raise ImageError(
+                f"its entries go on for {length:,} bytes from byte {offset:,}"
+                f" of sector {sector:,}, which aren't there"
+            )
+        self._structures.take(length)
+        return self._data[start : start + length]
+
+    def _below(
+        self,
+        directory: str,
+        itself: Record,
+        name_of: Callable[[Record], str],
+    ) -> Iterator[tuple[str, str, Record]]:
+        """Yield where each record of a directory is, its path and itself."""
+        where = _where(directory)
+        names: set[str] = set()
+        with at(where):
+            if directory.count("/") >= DIRECTORIES:
+                raise ImageError(
+                    f"it lies deeper than the {DIRECTORIES} directories of"
+                    " ISO9660"
+                )
+            self._structures.take(len(self._extent(itself)))
+        records = self._records(where, itself)
+        for number, (place, raw) in enumerate(records):
+            with at(f"{where}, {place}"):
+                record = parse(raw)
+                if number < 2:
+                    _check_first(number, record, itself)
+                    continue
+                name = name_of(record)
+                if name in names:
+                    raise ImageError(f"{show(name)} is there twice")
+                names.add(name)
+                path = f"{directory}/{name}".lstrip("/")
+                self._paths.take(len(path.encode()))
+            yield place, path, record
+
+    def _records(
+        self, where: str, directory: Record
+    ) -> Iterator[tuple[str, memoryview]]:
+        """Yield where each record of a directory is, and its bytes."""
+        with at(where):
+            data = self._extent(directory)
+            if not data or len(data) % SECTOR or not data[0]:
+                raise ImageError(f"its {len(data):,} bytes are no directory's")
+        for start in range(0, len(data), SECTOR):
+            sector = data[start : start + SECTOR]
+            offset = 0
+            place = f"sector {directory.location + start // SECTOR:,}"
+            while offset < SECTOR and sector[offset]:
+                end = offset + sector[offset]
+                if end > SECTOR:
+                    raise ImageError(
+                        f"{where}, {place}, byte {offset}: a record leaves it"
+                    )
+                yield f"{place}, byte {offset}", sector[offset:end]
+                offset = end
+            # ECMA-119, 6.8.1.1: the rest of a sector is zeroes.
+            if bytes(sector[offset:]).strip(b"\0"):
+                raise ImageError(
+                    f"{where}, {place}, byte {offset}: more follows its"
+                    " last record"
+                )
+
+    def _content(self, record: Record) -> bytes:
+        data = self._extent(record)
+        self._shown.take(len(data))
+        key = (record.location, record.length)
+        if key not in self._contents:
+            self._distinct.take(len(data))
+            self._contents[key] = bytes(data)
+        return self._contents[key]
+
+    def _extent(self, record: Record) -> memoryview:
+        start = record.location * SECTOR
+        end = start + record.length
+        if record.length and end > len(self._data):
+            raise ImageError(
+                f"its {record.length:,} bytes from sector"
+                f" {record.location:,} end beyond the volume, which has"
+                f" {len(self._data) // SECTOR:,} sectors"
+            )
+        return self._data[start:end]
+
+
+def _descriptors(data: memoryview) -> tuple[memoryview, memoryview | None]:
+    """Return the primary volume's and Joliet's (ECMA-119, 8)."""
+    primary = joliet = None
+    for sector in range(_FIRST_DESCRIPTOR, len(data) // SECTOR):
+        descriptor = data[sector * SECTOR : (sector + 1) * SECTOR]
+        if descriptor[1:6] != _SIGNATURE:
+            raise ImageError(f"sector {sector} is no volume descriptor")
+        kind = descriptor[0]
+        if kind == _TERMINATOR:
+            break
+        if kind == _PRIMARY and primary is None:
+            primary = descriptor
+        elif kind == _SUPPLEMENTARY and bytes(descriptor[88:91]) in _JOLIET:
+            joliet = descriptor
+    else:
+        raise ImageError(
+            f"its volume descriptors don't end within its {len(data):,} bytes"
+        )
+    if primary is None:
+        raise ImageError("it has no primary volume descriptor")
+    return primary, joliet
+
+
+def _check_first(number: int, record: Record, directory: Record) -> None:
+    """Refuse a directory that doesn't begin with itself and its parent."""
+    expected = (SELF, PARENT)[number]
+    if record.name != expected or not record.is_directory:
+        raise ImageError("a directory doesn't begin so")
+    if number == 0 and record.location != directory.location:
+        raise ImageError(f"it is the directory of sector {record.location:,}")
+
+
+def _where(directory: str) -> str:
+    return show(directory) if directory else "the root directory"

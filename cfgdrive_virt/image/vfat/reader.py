@@ -1,0 +1,217 @@
+"""A VFAT image becomes its label and tree, whoever wrote it.
+
+Read are FAT12 and FAT16, of stock nova's mkfs.vfat or changed by a guest.
+Names are those that Linux shows: the long one, if it belongs to its short
+one, else the short one, in code page 437 (Linux' default) and in the case
+that Windows NT's two bits tell.
+
+The writer may be hostile, so whatever is damaged is an ImageError that says
+where: a cluster belongs to one file only, which bounds time and memory by the
+image's size, chains are as long as their file, both FATs say the same, and
+paths are no longer than those that are written here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.image import stamp
+from cfgdrive_virt.image.vfat.format import (
+    DIRECTORY,
+    DOT,
+    DOTDOT,
+    ENTRY,
+    FORBIDDEN,
+    LONG_LAST,
+    LONG_NAME,
+    MOST_ENTRIES,
+    MOST_PATH_UNITS,
+    VOLUME,
+    checksum,
+    units,
+)
+from cfgdrive_virt.image.vfat.volume import Volume, damaged, recognizes
+from cfgdrive_virt.model.drive import MARK, MARK_OFFSETS, VFAT, Contents
+from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.model.value import show
+
+_UNUSED, _DELETED, _KANJI = 0x00, 0xE5, 0x05
+_LOWER_BASE, _LOWER_EXTENSION = 0x08, 0x10
+_CODE_PAGE = "cp437"
+_NO_LABEL = b"NO NAME    "
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entry:
+    """A file or directory, as its directory has it."""
+
+    short: bytes
+    name: str
+    is_directory: bool
+    cluster: int
+    size: int
+
+
+def read(data: bytes) -> Contents:
+    """Return what an image holds.
+
+    The label is the root directory's, or else the boot sector's, as blkid
+    has it.
+
+    :raises ImageError: if it is no FAT12 or FAT16 image, or a damaged one
+    """
+    if not recognizes(data):
+        raise ImageError("not a VFAT image: it doesn't begin as FAT does")
+    volume = Volume.of(data)
+    return Contents(
+        VFAT,
+        label=_label(volume),
+        ours=data.startswith(MARK, MARK_OFFSETS[VFAT]),
+        tree=MetadataTree(_files(volume)),
+        imprint=stamp.decode(data, VFAT),
+    )
+
+
+def _label(volume: Volume) -> str:
+    label = b"" if volume.label == _NO_LABEL else volume.label
+    for raw in _raw_entries(volume.root):
+        is_label = raw[11] != LONG_NAME and raw[11] & (VOLUME | DIRECTORY)
+        if is_label == VOLUME and raw[0] != _DELETED:
+            label = _unescaped(raw[:11])
+            break
+    return label.decode(_CODE_PAGE).rstrip(" ")
+
+
+def _files(volume: Volume) -> dict[str, bytes]:
+    """Return the files of a volume, by path."""
+    files: dict[str, bytes] = {}
+    # Path, first cluster of itself and of its parent, bytes.
+    pending = [("", 0, 0, volume.root)]
+    while pending:
+        directory, itself, above, data = pending.pop()
+        names = set()
+        for entry in _entries(data):
+            if directory and entry.short in (DOT, DOTDOT):
+                expected = itself if entry.short == DOT else above
+                _check_dots(directory, entry, expected)
+                continue
+            path = _path(directory, entry.name)
+            if entry.name in names:
+                raise damaged(f"{show(path)} is there twice")
+            names.add(entry.name)
+            content = volume.content(path, entry.cluster)
+            if entry.is_directory:
+                _check_directory(path, entry, content)
+                pending.append((path, entry.cluster, itself, content))
+            else:
+                files[path] = _cut(volume, path, content, entry.size)
+    return files
+
+
+def _check_dots(directory: str, entry: _Entry, expected: int) -> None:
+    if entry.cluster != expected:
+        raise damaged(
+            f"{show(entry.name)} in {show(directory)} has cluster"
+            f" {entry.cluster}, not {expected}"
+        )
+
+
+def _check_directory(path: str, entry: _Entry, content: bytes) -> None:
+    if not content:
+        raise damaged(f"the directory {show(path)} has no cluster")
+    if entry.size:
+        raise damaged(
+            f"the directory {show(path)} has a size of {entry.size:,} bytes,"
+            " not 0"
+        )
+    if len(content) > MOST_ENTRIES * ENTRY.size:
+        raise damaged(
+            f"the directory {show(path)} has {len(content):,} bytes, more than"
+            f" {MOST_ENTRIES * ENTRY.size:,}"
+        )
+
+
+def _path(directory: str, name: str) -> str:
+    path = f"{directory}/{name}" if directory else name
+    found = FORBIDDEN.search(name)
+    if found or name in ("", ".", ".."):
+        raise damaged(f"{show(path)} has a name that no file can have")
+    if units(path) > MOST_PATH_UNITS:
+        raise damaged(
+            f"{show(path)} is longer than {MOST_PATH_UNITS} UTF-16 units"
+        )
+    return path
+
+
+def _cut(volume: Volume, path: str, content: bytes, size: int) -> bytes:
+    """Return a file's bytes, of all those of its clusters."""
+    if not 0 <= len(content) - size < volume.cluster:
+        raise damaged(
+            f"{show(path)} has clusters of {len(content):,} bytes for its"
+            f" {size:,} bytes"
+        )
+    return content[:size]
+
+
+def _raw_entries(data: bytes) -> Iterator[bytes]:
+    """Yield a directory's entries before the first that was never used."""
+    for at in range(0, len(data), ENTRY.size):
+        if data[at] == _UNUSED:
+            return
+        yield data[at : at + ENTRY.size]
+
+
+def _entries(data: bytes) -> Iterator[_Entry]:
+    """Yield files and directories, with what Linux takes for their names."""
+    parts: list[bytes] = []
+    for raw in _raw_entries(data):
+        if raw[0] != _DELETED and raw[11] == LONG_NAME:
+            if raw[0] & LONG_LAST:
+                parts.clear()
+            parts.append(raw)
+            continue
+        if raw[0] != _DELETED and not raw[11] & VOLUME:
+            short, kind, case, *_, cluster, size = ENTRY.unpack(raw)
+            name = _long_name(parts, short) or _short_name(short, case)
+            is_directory = bool(kind & DIRECTORY)
+            yield _Entry(short, name, is_directory, cluster, size)
+        parts.clear()
+
+
+def _long_name(parts: Sequence[bytes], short: bytes) -> str:
+    """Return the long name before a short one, empty if it has none.
+
+    Its parts are numbered down to 1 and bear the checksum of the short name;
+    else somebody who knows short names only has changed them, and they are
+    passed over.
+    """
+    numbers = [part[0] & ~LONG_LAST for part in parts]
+    if (
+        not parts
+        or not parts[0][0] & LONG_LAST
+        or numbers != list(range(len(parts), 0, -1))
+        or {part[13] for part in parts} != {checksum(short)}
+    ):
+        return ""
+    text = b"".join(
+        part[1:11] + part[14:26] + part[28:32] for part in reversed(parts)
+    )
+    # Lone surrogates are found with all else that no name can have.
+    return text.decode("utf-16-le", "surrogatepass").partition("\0")[0]
+
+
+def _short_name(short: bytes, case: int) -> str:
+    name = _unescaped(short).decode(_CODE_PAGE)
+    base, extension = name[:8].rstrip(" "), name[8:].rstrip(" ")
+    if case & _LOWER_BASE:
+        base = base.lower()
+    if case & _LOWER_EXTENSION:
+        extension = extension.lower()
+    return f"{base}.{extension}" if extension else base
+
+
+def _unescaped(short: bytes) -> bytes:
+    """Return a short name whose first byte would mean that it is deleted."""
+    return bytes([_DELETED]) + short[1:] if short[0] == _KANJI else short

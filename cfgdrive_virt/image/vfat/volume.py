@@ -1,0 +1,192 @@
+"""An image becomes a volume: geometry and FAT, checked; chains of clusters.
+
+Refused are FAT32, and whatever says of itself what can't be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Sequence
+
+from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.image.vfat.format import (
+    ENTRY,
+    EXTENDED,
+    FIRST_FAT16,
+    FIRST_FAT32,
+    SIGNATURE,
+    SIGNATURE_OFFSET,
+    BootSector,
+)
+from cfgdrive_virt.model.value import show
+
+_BOOT_SECTOR = 512
+_JUMPS = (0xEB, 0xE9)
+_SECTORS = (512, 1024, 2048, 4096)
+_LARGEST_CLUSTER = 65_536
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume whose geometry is checked, and who owns its clusters.
+
+    :param cluster: bytes of a cluster
+    :param clusters: how many there are
+    :param root: the root directory's bytes
+    :param start: where cluster 2 begins
+    :param links: the FAT: what follows each cluster
+    :param label: what the boot sector says
+    :param owners: paths by the clusters that were theirs so far
+    """
+
+    data: memoryview
+    cluster: int
+    clusters: int
+    root: bytes
+    start: int
+    links: Sequence[int]
+    label: bytes
+    owners: dict[int, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: bytes) -> Volume:
+        """Return the volume of an image.
+
+        :raises ImageError: if it isn't FAT12 or FAT16, or not whole
+        """
+        boot = BootSector.unpack(data)
+        start, clusters = _geometry(boot, len(data))
+        root = (boot.reserved + boot.fats * boot.fat) * boot.sector
+        size = boot.fat * boot.sector
+        copies = [
+            _links(data[at : at + size], clusters)
+            for at in range(boot.reserved * boot.sector, root, size)
+        ]
+        return cls(
+            memoryview(data),
+            boot.sector * boot.cluster,
+            clusters,
+            data[root : root + boot.root_entries * ENTRY.size],
+            start,
+            _agreed(copies),
+            boot.label if boot.extended == EXTENDED else b"",
+        )
+
+    def content(self, path: str, first: int) -> bytes:
+        """Return the bytes of all clusters of a file or directory.
+
+        :param first: its first cluster; it has none if that is 0
+        :raises ImageError: if one isn't there, or is somebody's already
+        """
+        starts = (
+            self.start + (cluster - 2) * self.cluster
+            for cluster in (self._chain(path, first) if first else ())
+        )
+        return b"".join(self.data[at : at + self.cluster] for at in starts)
+
+    def _chain(self, path: str, first: int) -> list[int]:
+        end_of_chain = 0xFF8 if self.clusters < FIRST_FAT16 else 0xFFF8
+        chain: list[int] = []
+        cluster = first
+        while not chain or cluster < end_of_chain:
+            if not 2 <= cluster < self.clusters + 2:
+                after = f" after {chain[-1]}" if chain else ""
+                raise damaged(
+                    f"{show(path)} has cluster {cluster}{after}, which isn't"
+                    f" one of 2 to {self.clusters + 1}"
+                )
+            if cluster in self.owners:
+                owner = self.owners[cluster]
+                also = "twice" if owner == path else f"as {show(owner)} has"
+                raise damaged(f"{show(path)} has cluster {cluster} {also}")
+            self.owners[cluster] = path
+            chain.append(cluster)
+            cluster = self.links[cluster]
+        return chain
+
+
+def recognizes(data: bytes) -> bool:
+    """Tell whether an image begins as FAT does, of any width."""
+    return (
+        len(data) >= _BOOT_SECTOR
+        and data[SIGNATURE_OFFSET : SIGNATURE_OFFSET + 2] == SIGNATURE
+        and data[0] in _JUMPS
+        and int.from_bytes(data[11:13], "little") in _SECTORS
+        and data[16] > 0
+    )
+
+
+def damaged(what: str) -> ImageError:
+    """Return the error of an image that contradicts itself."""
+    return ImageError(f"damaged VFAT image: {what}")
+
+
+def _geometry(boot: BootSector, size: int) -> tuple[int, int]:
+    """Return where cluster 2 begins, and how many clusters there are.
+
+    :param size: of the image, in bytes
+    """
+    if not boot.fat:
+        raise ImageError(
+            "not a VFAT image that is read here: it looks like FAT32, and only"
+            " FAT12 and FAT16 are"
+        )
+    cluster = boot.sector * boot.cluster
+    if cluster & cluster - 1 or not 0 < cluster <= _LARGEST_CLUSTER:
+        raise damaged(f"a cluster of {cluster:,} bytes")
+    if not boot.reserved or boot.fats > 2 or not boot.root_entries:
+        raise damaged(
+            f"{boot.reserved} boot sectors, {boot.fats} FATs,"
+            f" {boot.root_entries:,} entries in its root"
+        )
+    root = -(-boot.root_entries * ENTRY.size // boot.sector)
+    before = boot.reserved + boot.fats * boot.fat + root
+    total = boot.total or boot.large_total
+    clusters = (total - before) // boot.cluster
+    if clusters < 1:
+        raise damaged(f"nothing fits into its {total:,} sectors")
+    if size < total * boot.sector:
+        raise ImageError(
+            f"not a whole VFAT image: it has {size:,} of its"
+            f" {total * boot.sector:,} bytes"
+        )
+    if clusters >= FIRST_FAT32:
+        raise damaged(f"{clusters:,} clusters are too many for FAT16")
+    return before * boot.sector, clusters
+
+
+def _links(fat: bytes, clusters: int) -> Sequence[int]:
+    """Return the entries of a FAT: the first two belong to no cluster."""
+    count = clusters + 2
+    width = 12 if clusters < FIRST_FAT16 else 16
+    if len(fat) * 8 < count * width:
+        raise damaged(
+            f"a FAT of {len(fat):,} bytes is too small for {clusters:,}"
+            " clusters"
+        )
+    if width == 16:
+        return struct.unpack_from(f"<{count}H", fat)
+    links: list[int] = []
+    for at in range(0, -(-count // 2) * 3, 3):
+        pair = int.from_bytes(fat[at : at + 3], "little")
+        links += (pair & 0xFFF, pair >> 12)
+    return links[:count]
+
+
+def _agreed(copies: Sequence[Sequence[int]]) -> Sequence[int]:
+    """Return the FAT, if all copies of it say the same.
+
+    Which one is right nobody can tell, and readers choose differently.  The
+    first two entries have flags that may differ.
+    """
+    first = copies[0]
+    for other in copies[1:]:
+        if other[2:] != first[2:]:
+            cluster = next(
+                number
+                for number in range(2, len(first))
+                if first[number] != other[number]
+            )
+            raise damaged(f"its FATs differ in what follows {cluster}")
+    return first

@@ -1,0 +1,1 @@
+"""Drives in the volumes of a Ceph pool."""

@@ -1,0 +1,196 @@
+"""What is shown of a drive's tree, and what is extracted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfgdrive_virt import ConfigDriveRequest
+from cfgdrive_virt.adapters.cli.drive_view import MASK, describe, extract
+from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.metadata.openstack import build_tree
+from cfgdrive_virt.model.tree import MetadataTree
+
+from ...processes import as_nobody
+from ...samples import SEED, secrets_in
+
+NO_JSON = {"error": "not valid JSON, or nested too deeply"}
+
+
+def shown(
+    content: Any, path: str = "a.json", *, secrets: bool = False
+) -> dict[str, Any]:
+    """Return what is shown of one file."""
+    data = content if isinstance(content, bytes) else json.dumps(content)
+    raw = data if isinstance(data, bytes) else data.encode()
+    found = describe(MetadataTree({path: raw}), show_secrets=secrets)[path]
+    assert found.pop("size") == len(raw)
+    assert found.pop("sha256") == hashlib.sha256(raw).hexdigest()
+    return found
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "admin_pass", "data", "keys", "openssh-key", "password",
+        "public_keys", "random_seed",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", ["pw", 5, None, ["pw"], {"a": {"b": "pw"}}])
+def test_a_secret_key_masks_all_below_it(key: str, value: Any) -> None:
+    found = shown({"a": [{key: value}], "name": "web-1"})["json"]
+    assert "pw" not in json.dumps(found)
+    assert found["name"] == "web-1"
+    assert MASK in json.dumps(found)
+
+
+@pytest.mark.parametrize("name", ["vendor_data.json", "vendor_data2.json"])
+@pytest.mark.parametrize("value", ["pw", {"a": ["pw", {"b": "pw"}]}, ["pw"]])
+def test_every_value_of_vendor_data_is_masked(name: str, value: Any) -> None:
+    assert "pw" not in str(shown(value, f"openstack/latest/{name}"))
+
+
+@pytest.mark.parametrize("path", ["user_data", "a/content/0000", "x.txt"])
+@pytest.mark.parametrize("content", [b"text", b"\xff\0", b""])
+def test_what_is_no_json_is_masked_wholly(path: str, content: bytes) -> None:
+    assert shown(content, path) == {"text": MASK}
+
+
+def test_nothing_is_masked_if_asked() -> None:
+    assert shown({"admin_pass": "pw"}, secrets=True) == {
+        "json": {"admin_pass": "pw"}
+    }
+    assert shown(b"pw", "user_data", secrets=True) == {"text": "pw"}
+    assert shown(b"\xff", "user_data", secrets=True) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 5000, b"9" * 700],
+    ids=lambda content: ascii(content[:5]) + str(len(content)),
+)
+def test_what_should_be_json_and_is_not_says_so(content: bytes) -> None:
+    for secrets in (False, True):
+        assert shown(content, secrets=secrets) == NO_JSON
+
+
+@pytest.mark.parametrize(
+    ("depth", "fits"),
+    [(1, True), (63, True), (64, False), (100, False), (900, False)],
+)
+@pytest.mark.parametrize("opening", [b'{"a":', b"["], ids=["mapping", "list"])
+def test_json_is_shown_up_to_64_deep(
+    depth: int, fits: bool, opening: bytes
+) -> None:
+    closing = b"}" if opening.startswith(b"{") else b"]"
+    content = opening * depth + b"1" + closing * depth
+    for secrets in (False, True):
+        found = json.loads(json.dumps(shown(content, secrets=secrets)))
+        assert found == ({"json": json.loads(content)} if fits else NO_JSON)
+
+
+@pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_numbers_that_json_has_not_are_no_json(word: bytes) -> None:
+    for secrets in (False, True):
+        assert shown(b'{"a": ' + word + b"}", secrets=secrets) == NO_JSON
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "Password", "ADMIN_PASS", "db_password", "passphrase", "api_token",
+        "X-Auth-Token", "client_secret", "SecretKey",
+    ],
+)  # fmt: skip
+def test_a_key_that_sounds_secret_masks_all_below_it(key: str) -> None:
+    assert shown({"meta": {key: "pw", "role": "web"}}) == {
+        "json": {"meta": {key: MASK, "role": "web"}}
+    }
+
+
+def test_what_is_shown_can_be_changed_and_written_as_json() -> None:
+    found = shown({"a": [{"b": 1}]})
+    assert json.loads(json.dumps(found)) == {"json": {"a": [{"b": 1}]}}
+
+
+def test_no_secret_of_the_sample_is_shown(sample: ConfigDriveRequest) -> None:
+    tree = build_tree(sample, random_seed=sample.random_seed or SEED)
+    found = json.dumps(describe(tree, show_secrets=False))
+    assert secrets_in(found) == []
+
+
+def test_a_tree_is_extracted_for_its_owners_eyes_only(
+    tmp_path: Path,
+) -> None:
+    files = {"a/b/c": b"x", "a/d": b"\xff", "e": b""}
+    before = os.umask(0)
+    try:
+        extract(MetadataTree(files), tmp_path / "new")
+    finally:
+        os.umask(before)
+    found = {
+        str(path.relative_to(tmp_path / "new")): path.read_bytes()
+        for path in (tmp_path / "new").rglob("*")
+        if path.is_file()
+    }
+    assert found == files
+    modes = {
+        stat.S_IMODE(path.stat().st_mode)
+        for path in [tmp_path / "new", *(tmp_path / "new").rglob("*")]
+    }
+    assert modes == {0o600, 0o700}
+    assert os.listdir(tmp_path) == ["new"]
+
+
+@pytest.mark.parametrize("kind", ["directory", "file", "link", "dangling"])
+def test_what_is_there_is_left_alone(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "there"
+    if kind == "directory":
+        target.mkdir()
+    elif kind == "file":
+        target.touch()
+    else:
+        target.symlink_to(tmp_path if kind == "link" else "nowhere")
+    with pytest.raises(StoreError, match="is there already; name a new one"):
+        extract(MetadataTree({"a": b"x"}), target)
+    assert os.listdir(tmp_path) == ["there"]
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [({"x" * 256: b""}, "File name too long"), ({"a/" + "y" * 300: b"x"}, "")],
+    ids=["file", "below"],
+)
+def test_what_cannot_be_written_leaves_nothing_behind(
+    tmp_path: Path, files: dict[str, bytes], reason: str
+) -> None:
+    with pytest.raises(StoreError, match=f"can't extract to .*{reason}"):
+        extract(MetadataTree(files), tmp_path / "new")
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_interrupted_extraction_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("write_bytes", "touch", "rename"):
+        with monkeypatch.context() as broken:
+            broken.setattr(Path, step, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                extract(MetadataTree({"a/b": b"x"}), tmp_path / "new")
+        assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_without_rights_is_told() -> None:
+    told = as_nobody(
+        lambda: extract(MetadataTree({"a": b"x"}), Path("/etc/new"))
+    )
+    assert told == ("StoreError: can't extract to /etc/new: Permission denied")

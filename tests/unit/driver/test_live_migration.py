@@ -1,0 +1,592 @@
+"""A drive that follows its guest: what each host checks, has and leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oslo_config import cfg
+
+from cfgdrive_virt import ConfigDriveDriver, MigratingDrive
+from cfgdrive_virt.exception import (
+    ConfigDriveError,
+    MigrationRefused,
+    StoreError,
+)
+from cfgdrive_virt.model.migration import sum_of
+from cfgdrive_virt.store.file import FileStore
+
+from ..samples import UUID, wanted
+
+Make = Callable[..., ConfigDriveDriver]
+
+FORMATS = pytest.mark.parametrize("form", ["iso9660", "vfat"])
+
+
+class Hosts:
+    """Two hosts whose instances_path has the same name.
+
+    It is a link to the directory of the host that is at work.
+    """
+
+    def __init__(self, path: Path, driver: ConfigDriveDriver) -> None:
+        self.path = path
+        self.driver = driver
+        self.homes = {name: path.with_name(name) for name in "ab"}
+        for home in self.homes.values():
+            home.mkdir()
+        path.rmdir()
+
+    @contextmanager
+    def at(self, name: str) -> Iterator[ConfigDriveDriver]:
+        self.path.symlink_to(self.homes[name])
+        try:
+            yield self.driver
+        finally:
+            self.path.unlink()
+
+    def drive(self, name: str) -> Path:
+        return self.homes[name] / UUID / "disk.config"
+
+    def domain(self) -> str:
+        """Return the guest's XML."""
+        with self.at("a") as driver:
+            disk = driver.plan(wanted()).disk_xml
+        return f"<domain><devices>{disk}</devices></domain>"
+
+    def check(self, *, block_migration: bool = True) -> MigratingDrive | None:
+        with self.at("b") as driver:
+            check = driver.check_can_live_migrate_destination(UUID)
+        try:
+            domain = self.domain()
+            with self.at("a") as driver:
+                return driver.check_can_live_migrate_source(
+                    check, domain, block_migration=block_migration
+                )
+        finally:
+            with self.at("b") as driver:
+                driver.cleanup_live_migration_destination_check(check)
+
+    def checked(self) -> MigratingDrive:
+        found = self.check()
+        assert found is not None
+        return found
+
+    def left(self, name: str) -> list[str]:
+        """Return what there is but locks."""
+        home = self.homes[name]
+        return sorted(
+            str(path.relative_to(home))
+            for path in home.rglob("*")
+            if path.is_file() and path.parent.name != "locks"
+        )
+
+
+DRIVE = f"{UUID}/disk.config"
+
+
+@pytest.fixture
+def make(
+    conf: Callable[..., cfg.ConfigOpts], instances: Path
+) -> Callable[..., Hosts]:
+    def make(form: str = "iso9660", text: str = "") -> Hosts:
+        opts = conf(f"[DEFAULT]\nconfig_drive_format = {form}\n{text}")
+        hosts = Hosts(
+            instances, ConfigDriveDriver(opts, architecture="x86_64")
+        )
+        with hosts.at("a") as driver:
+            driver.spawn(wanted())
+        return hosts
+
+    return make
+
+
+@FORMATS
+def test_a_drive_follows_its_guest(
+    make: Callable[..., Hosts], form: str
+) -> None:
+    hosts = make(form)
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    assert drive.shared is False
+    assert drive.readonly is (form == "iso9660")
+    # Each may be called twice.
+    for _ in range(2):
+        with hosts.at("b") as driver:
+            driver.pre_live_migration(drive, lambda: data)
+    assert hosts.drive("b").stat().st_mode & 0o777 == 0o600
+    for _ in range(2):
+        with hosts.at("a") as driver:
+            driver.post_live_migration(drive)
+        with hosts.at("b") as driver:
+            driver.post_live_migration_at_destination(drive)
+    assert hosts.drive("b").read_bytes() == data
+    assert (hosts.left("a"), hosts.left("b")) == ([], [DRIVE])
+    assert not hosts.drive("a").parent.exists()
+
+
+@FORMATS
+@pytest.mark.parametrize("there", ["nothing", "zeros", "another"])
+def test_whatever_is_at_the_destination_its_guest_gets_the_source_s(
+    make: Callable[..., Hosts], form: str, there: str
+) -> None:
+    hosts = make(form)
+    data = hosts.drive("a").read_bytes()
+    if there != "nothing":
+        hosts.drive("b").parent.mkdir()
+        zeros = bytes(len(data))
+        other = zeros if there == "zeros" else b"another one"
+        hosts.drive("b").write_bytes(other)
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        with pytest.raises(StoreError, match="without its drive"):
+            driver.post_live_migration_at_destination(drive)
+        driver.pre_live_migration(drive, lambda: data)
+        driver.post_live_migration_at_destination(drive)
+    assert hosts.drive("b").read_bytes() == data
+
+
+def test_what_a_guest_made_of_its_own_disk_goes_with_it(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make("vfat")
+    data = b"swap space" * 4096
+    hosts.drive("a").write_bytes(data)
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        # libvirt copies what the guest writes meanwhile.
+        hosts.drive("b").write_bytes(data[::-1])
+        driver.post_live_migration_at_destination(drive)
+        hosts.drive("b").write_bytes(bytes(len(data)))
+        with pytest.raises(StoreError, match="without its drive"):
+            driver.post_live_migration_at_destination(drive)
+
+
+def test_what_is_the_same_already_is_not_fetched(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    hosts.drive("b").parent.mkdir()
+    hosts.drive("b").write_bytes(hosts.drive("a").read_bytes())
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: pytest.fail("fetched"))
+
+
+@pytest.mark.parametrize("came", ["nothing", "less", "more", "other", "error"])
+def test_what_comes_otherwise_is_not_taken(
+    make: Callable[..., Hosts], came: str
+) -> None:
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    bytes_that_came = {
+        "nothing": b"",
+        "less": data[:-1],
+        "more": data + b"\0",
+        "other": data[:-1] + b"x",
+    }
+
+    def fetch() -> bytes:
+        if came == "error":
+            raise ConnectionResetError("reset by peer")
+        return bytes_that_came[came]
+
+    kind = ConnectionResetError if came == "error" else MigrationRefused
+    with hosts.at("b") as driver:
+        with pytest.raises(kind):
+            driver.pre_live_migration(drive, fetch)
+        assert hosts.left("b") == []
+        driver.rollback_live_migration_at_destination(drive)
+    assert hosts.left("a") == [DRIVE]
+    assert hosts.drive("a").read_bytes() == data
+
+
+def test_a_migration_that_fails_leaves_the_source_alone(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        for _ in range(2):
+            driver.rollback_live_migration_at_destination(drive)
+    assert (hosts.left("a"), hosts.left("b")) == ([DRIVE], [])
+    assert not hosts.drive("b").parent.exists()
+
+
+@FORMATS
+def test_of_what_both_hosts_see_nothing_is_carried_or_removed(
+    make: Callable[..., Hosts], form: str
+) -> None:
+    hosts = make(form)
+    hosts.homes["b"] = hosts.homes["a"]
+    drive = hosts.check(block_migration=False)
+    assert drive is not None
+    assert drive.shared is True
+    with hosts.at("a") as driver:
+        driver.pre_live_migration(drive, lambda: pytest.fail("fetched"))
+        driver.post_live_migration_at_destination(drive)
+        driver.post_live_migration(drive)
+        driver.rollback_live_migration_at_destination(drive)
+    assert hosts.left("a") == [DRIVE]
+
+
+def test_what_is_told_to_be_shared_and_is_not_seen_is_no_local_drive(
+    make: Callable[..., Hosts],
+) -> None:
+    told = "[cfgdrive_virt]\ninstances_path_shared = yes\n"
+    with pytest.raises(MigrationRefused, match="isn't this host's"):
+        make("iso9660", told).check()
+
+
+def test_what_is_told_to_be_local_and_is_seen_is_shared(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make("iso9660", "[cfgdrive_virt]\ninstances_path_shared = no\n")
+    hosts.homes["b"] = hosts.homes["a"]
+    drive = hosts.check(block_migration=False)
+    assert drive is not None
+    assert drive.shared is True
+
+
+def test_two_checks_at_a_time_do_not_disturb_each_other(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    domain = hosts.domain()
+    with hosts.at("a") as driver:
+        first, second = (
+            driver.check_can_live_migrate_destination(UUID) for _ in range(2)
+        )
+        for check in (first, second):
+            drive = driver.check_can_live_migrate_source(
+                check, domain, block_migration=False
+            )
+            assert drive is not None
+            assert drive.shared is True
+            driver.cleanup_live_migration_destination_check(check)
+    assert hosts.left("a") == [DRIVE]
+
+
+@pytest.mark.parametrize("token", ["../../etc/passwd", "", "0", "x" * 32])
+def test_a_token_that_is_none_leads_nowhere(
+    make: Callable[..., Hosts], token: str
+) -> None:
+    hosts = make()
+    domain = hosts.domain()
+    with hosts.at("a") as driver:
+        check = driver.check_can_live_migrate_destination(UUID)
+        forged = dataclasses.replace(check, token=token)
+        with pytest.raises(StoreError, match="is no token"):
+            driver.check_can_live_migrate_source(
+                forged, domain, block_migration=False
+            )
+
+
+def test_what_should_be_seen_and_is_not_is_told(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    place = str(hosts.driver.location(UUID))
+    drive = MigratingDrive(UUID, place, shared=True, readonly=True)
+    with (
+        hosts.at("b") as driver,
+        pytest.raises(MigrationRefused, match="see that its storage is"),
+    ):
+        driver.pre_live_migration(drive, lambda: b"")
+
+
+def test_a_guest_without_a_drive_needs_nothing(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    hosts.drive("a").unlink()
+    with hosts.at("a") as driver:
+        check = driver.check_can_live_migrate_destination(UUID)
+        found = driver.check_can_live_migrate_source(
+            check, "<domain/>", block_migration=True
+        )
+    assert found is None
+
+
+def test_a_guest_that_has_lost_its_drive_stays(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make()
+    with hosts.at("a") as driver:
+        check = driver.check_can_live_migrate_destination(UUID)
+        with pytest.raises(MigrationRefused, match="refresh it, or unrescue"):
+            driver.check_can_live_migrate_source(
+                check, "<domain/>", block_migration=True
+            )
+
+
+def test_a_check_leaves_nothing(make: Callable[..., Hosts]) -> None:
+    hosts = make()
+    hosts.check()
+    assert (hosts.left("a"), hosts.left("b")) == ([DRIVE], [])
+
+
+class TestRefused:
+    """What would lose the drive, with nothing changed on either side."""
+
+    def refused(self, hosts: Hosts, words: str, **options: Any) -> None:
+        before = [hosts.left("a"), hosts.left("b")]
+        with pytest.raises(MigrationRefused, match=words) as caught:
+            hosts.check(**options)
+        assert "; " in str(caught.value) or ": " in str(caught.value)
+        assert [hosts.left("a"), hosts.left("b")] == before
+
+    @FORMATS
+    def test_a_missing_drive(
+        self, make: Callable[..., Hosts], form: str
+    ) -> None:
+        hosts = make(form)
+        hosts.drive("a").unlink()
+        self.refused(hosts, "is missing; a hard reboot makes it anew")
+
+    def test_a_drive_of_zeros(self, make: Callable[..., Hosts]) -> None:
+        hosts = make()
+        drive = hosts.drive("a")
+        drive.write_bytes(bytes(drive.stat().st_size))
+        self.refused(hosts, "is damaged: neither an ISO9660 nor")
+
+    def test_a_writable_drive_without_block_migration(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        self.refused(
+            make("vfat"), "in a block migration only", block_migration=False
+        )
+
+    def test_a_block_migration_over_itself(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make("vfat")
+        hosts.homes["b"] = hosts.homes["a"]
+        self.refused(hosts, "over itself")
+
+    def test_a_drive_in_another_place(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        with hosts.at("a") as driver:
+            check = driver.check_can_live_migrate_destination(UUID)
+            elsewhere = type(check)(
+                UUID, f"rbd:vms/{UUID}_disk.config", "", ""
+            )
+            with pytest.raises(MigrationRefused, match="the same on both"):
+                driver.check_can_live_migrate_source(
+                    elsewhere, self.domain_of(hosts), block_migration=True
+                )
+
+    def domain_of(self, hosts: Hosts) -> str:
+        disk = hosts.driver.plan(wanted()).disk_xml
+        return f"<domain><devices>{disk}</devices></domain>"
+
+    def test_a_drive_that_another_configuration_made(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        with hosts.at("a") as driver:
+            check = driver.check_can_live_migrate_destination(UUID)
+            xml = self.domain_of(hosts).replace(str(hosts.path), "/elsewhere")
+            with pytest.raises(MigrationRefused, match="was spawned with"):
+                driver.check_can_live_migrate_source(
+                    check, xml, block_migration=True
+                )
+
+
+def locked_as_by_qemu(file: Any) -> None:
+    lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 100, 1, 0)
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+
+
+def test_a_drive_that_a_guest_has_is_never_removed(
+    make: Callable[..., Hosts],
+) -> None:
+    hosts = make("vfat")
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+    with hosts.drive("a").open("r+b") as a, hosts.drive("b").open("r+b") as b:
+        locked_as_by_qemu(a)
+        locked_as_by_qemu(b)
+        with (
+            hosts.at("a") as driver,
+            pytest.raises(ConfigDriveError, match="in use"),
+        ):
+            driver.post_live_migration(drive)
+        with hosts.at("b") as driver:
+            for again in (
+                lambda: driver.rollback_live_migration_at_destination(drive),
+                lambda: driver.pre_live_migration(drive, lambda: data),
+            ):
+                with pytest.raises(ConfigDriveError, match="in use"):
+                    again()
+    assert hosts.drive("a").exists()
+    assert hosts.drive("b").exists()
+
+
+class TestTooLate:
+    """A hook of a migration that is over, when the instance is off."""
+
+    def test_a_rollback_leaves_a_guest_that_has_come(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        data = hosts.drive("a").read_bytes()
+        drive = hosts.checked()
+        with hosts.at("b") as driver:
+            driver.pre_live_migration(drive, lambda: data)
+            driver.post_live_migration_at_destination(drive)
+            driver.rollback_live_migration_at_destination(drive)
+        assert hosts.left("b") == [DRIVE]
+
+    def test_a_rollback_without_a_beginning_leaves_all(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        with hosts.at("b") as driver:
+            driver.spawn(wanted())
+            driver.rollback_live_migration_at_destination(hosts_drive(hosts))
+        assert hosts.left("b") == [DRIVE]
+
+    def test_the_source_leaves_a_guest_that_has_come_back(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        data = hosts.drive("a").read_bytes()
+        drive = hosts.checked()
+        with hosts.at("a") as driver:
+            # As the destination of the way back has it.
+            driver.pre_live_migration(drive, lambda: data)
+            driver.post_live_migration_at_destination(drive)
+            driver.post_live_migration(drive)
+        assert hosts.left("a") == [DRIVE]
+
+    def test_what_was_changed_meanwhile_is_not_lost(
+        self, make: Callable[..., Hosts]
+    ) -> None:
+        hosts = make()
+        drive = hosts.checked()
+        with hosts.at("a") as driver:
+            driver.refresh(wanted(metadata={"changed": "meanwhile"}))
+            driver.post_live_migration(drive)
+        assert hosts.left("a") == [DRIVE]
+
+
+def hosts_drive(hosts: Hosts) -> MigratingDrive:
+    place = str(hosts.driver.location(UUID))
+    return MigratingDrive(UUID, place, shared=False, readonly=True)
+
+
+def test_a_mark_goes_with_its_instance(make: Callable[..., Hosts]) -> None:
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        assert hosts.left("b") == [DRIVE, f"{DRIVE}.migrating"]
+        driver.destroy(UUID)
+    assert hosts.left("b") == []
+
+
+def test_what_was_taken_by_another_hook_is_no_more_to_be_rolled_back(
+    make: Callable[..., Hosts],
+) -> None:
+    """As when the destination was restarted, and became the guest's host."""
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        driver.rebuild(wanted(), evacuate=True)
+        driver.rollback_live_migration_at_destination(drive)
+    assert hosts.left("b") == [DRIVE]
+
+
+def test_a_second_try_that_fails_leaves_the_first_one_to_be_rolled_back(
+    make: Callable[..., Hosts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = make()
+    data = hosts.drive("a").read_bytes()
+    drive = hosts.checked()
+
+    def full(*_: Any) -> None:
+        raise StoreError("the disk is full")
+
+    with hosts.at("b") as driver:
+        driver.pre_live_migration(drive, lambda: data)
+        with monkeypatch.context() as broken:
+            broken.setattr(FileStore, "write", full)
+            with pytest.raises(StoreError, match="full"):
+                driver.pre_live_migration(drive, lambda: data)
+        driver.rollback_live_migration_at_destination(drive)
+    assert hosts.left("b") == []
+
+
+def test_zeros_are_no_shared_drive(make: Callable[..., Hosts]) -> None:
+    hosts = make()
+    hosts.homes["b"] = hosts.homes["a"]
+    drive = hosts.check(block_migration=False)
+    assert drive is not None
+    hosts.drive("a").write_bytes(bytes(100_000))
+    with hosts.at("b") as driver:
+        with pytest.raises(MigrationRefused, match="is damaged"):
+            driver.pre_live_migration(drive, lambda: b"")
+        with pytest.raises(StoreError, match="without its drive"):
+            driver.post_live_migration_at_destination(drive)
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "pre_live_migration",
+        "post_live_migration",
+        "post_live_migration_at_destination",
+        "rollback_live_migration_at_destination",
+    ],
+)
+@pytest.mark.parametrize(
+    "told", [{"location": "x\ny"}, {"size": "12"}, {"size": None}], ids=str
+)
+def test_what_cannot_be_is_refused_by_every_hook(
+    make: Callable[..., Hosts], hook: str, told: dict[str, Any]
+) -> None:
+    hosts = make()
+    drive = dataclasses.replace(hosts.checked(), **told)
+    more = [lambda: b""] if hook == "pre_live_migration" else []
+    with hosts.at("b") as driver:
+        with pytest.raises(MigrationRefused) as caught:
+            getattr(driver, hook)(drive, *more)
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("lie", ["place", "size", "zeros", "type"])
+def test_a_source_is_not_believed(
+    make: Callable[..., Hosts], lie: str
+) -> None:
+    hosts = make()
+    drive = hosts.checked()
+    told = {
+        "place": {"location": "/etc/passwd"},
+        "size": {"size": 300 << 20},
+        "zeros": {"size": 4096, "sha256": sum_of(bytes(4096))},
+        "type": {},
+    }[lie]
+    lying = dataclasses.replace(drive, **told)
+    sent: Any = None if lie == "type" else bytes(4096)
+    with hosts.at("b") as driver, pytest.raises(MigrationRefused):
+        driver.pre_live_migration(lying, lambda: sent)
+    assert hosts.left("b") == []
