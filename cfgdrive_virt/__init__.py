@@ -7,7 +7,7 @@ and :class:`ConfigDriveRequest`, what a drive says of an instance.
 from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive, Medium, Plan
 from cfgdrive_virt.exception import ConfigDriveError
 from cfgdrive_virt.metadata.openstack.recall import Recalled
-from cfgdrive_virt.model.decision import Decision, Guest, Requirement
+from cfgdrive_virt.model.decision import Decision, Machine, Verdict
 from cfgdrive_virt.model.drive import DriveImage, FileLocation
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 from cfgdrive_virt.model.network import (
@@ -43,10 +43,10 @@ __all__ = [
     "DriveImage",
     "Ec2Ids",
     "FileLocation",
-    "Guest",
     "InjectedFile",
     "Interface",
     "Keypair",
+    "Machine",
     "Medium",
     "MigratingDrive",
     "NetworkInfo",
@@ -55,10 +55,10 @@ __all__ = [
     "Recalled",
     "RenderedRequest",
     "Request",
-    "Requirement",
     "Route",
     "ShareDevice",
     "Status",
     "Subnet",
+    "Verdict",
     "Vlan",
 ]

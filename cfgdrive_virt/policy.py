@@ -12,7 +12,7 @@ from typing import Literal
 
 from cfgdrive_virt.conf import GROUP
 from cfgdrive_virt.exception import UnsupportedCombination
-from cfgdrive_virt.model.decision import Decision, Guest, Requirement
+from cfgdrive_virt.model.decision import Decision, Machine, Verdict
 from cfgdrive_virt.model.drive import ISO9660, VFAT
 from cfgdrive_virt.model.request import Request
 
@@ -67,7 +67,7 @@ _LOCAL_FILE_SYSTEMS = frozenset({
 })  # fmt: skip
 
 
-def required(request: Request, *, force_config_drive: bool) -> Requirement:
+def required(request: Request, *, force_config_drive: bool) -> Verdict:
     """Decide whether an instance gets a config drive.
 
     :raises UnsupportedCombination: if img_config_drive has a value that
@@ -80,30 +80,30 @@ def required(request: Request, *, force_config_drive: bool) -> Requirement:
             f" not {wish!a}"
         )
     if request.config_drive:
-        return Requirement(True, "the request asks for one")
+        return Verdict(True, "the request asks for one")
     if wish == "mandatory":
-        return Requirement(True, "image property img_config_drive=mandatory")
+        return Verdict(True, "image property img_config_drive=mandatory")
     if force_config_drive and not request.launched:
-        return Requirement(True, "force_config_drive is set")
+        return Verdict(True, "force_config_drive is set")
     if force_config_drive:
-        return Requirement(
+        return Verdict(
             False,
             "force_config_drive is for new instances, and this one has been"
             " launched before",
         )
-    return Requirement(
+    return Verdict(
         False,
         "neither the request, nor the image, nor force_config_drive asks"
         " for one",
     )
 
 
-def guest(
+def machine(
     request: Request,
     *,
     host_architecture: str,
     machine_types: Mapping[str, str],
-) -> Guest:
+) -> Machine:
     """Return what image properties and configuration tell of the machine.
 
     :raises UnsupportedCombination: if a property can't be a machine's
@@ -126,12 +126,14 @@ def guest(
                 f"image property {name}={value!a} is no name that libvirt"
                 " knows"
             )
-    return Guest(architecture, machine_type or machine_types.get(architecture))
+    return Machine(
+        architecture, machine_type or machine_types.get(architecture)
+    )
 
 
 def sharing(
     *, images_type: str, shared: bool | None, file_system: str
-) -> Requirement:
+) -> Verdict:
     """Decide whether hosts share the place of the drives.
 
     :param shared: whether they share instances_path; None where its file
@@ -139,14 +141,14 @@ def sharing(
     :param file_system: the type of instances_path's, as mount(8) names it
     """
     if images_type == "rbd":
-        return Requirement(True, "hosts share the Ceph pool")
+        return Verdict(True, "hosts share the Ceph pool")
     if shared is not None:
         told = "yes" if shared else "no"
-        return Requirement(shared, f"[{GROUP}] instances_path_shared={told}")
+        return Verdict(shared, f"[{GROUP}] instances_path_shared={told}")
     kind = file_system or "a file system of unknown type"
     if file_system in _SHARED_FILE_SYSTEMS:
-        return Requirement(True, f"hosts share instances_path on {kind}")
-    return Requirement(False, f"hosts don't share instances_path on {kind}")
+        return Verdict(True, f"hosts share instances_path on {kind}")
+    return Verdict(False, f"hosts don't share instances_path on {kind}")
 
 
 def is_local(
@@ -167,9 +169,9 @@ def must_survive(
     *,
     images_type: str,
     live_migration: str,
-    shared: Requirement,
+    shared: Verdict,
     carried: bool = False,
-) -> Requirement:
+) -> Verdict:
     """Decide whether a drive must survive live migration by being copied.
 
     :param live_migration: ``always``, ``never`` or ``auto``
@@ -178,25 +180,23 @@ def must_survive(
         itself, by the hooks of live migration
     """
     if live_migration == "auto" and not shared and carried:
-        return Requirement(
-            False, f"the service carries it where {shared.reason}"
-        )
+        return Verdict(False, f"the service carries it where {shared.reason}")
     if live_migration == "auto" or images_type == "rbd":
-        return Requirement(not shared, shared.reason)
-    return Requirement(
+        return Verdict(not shared, shared.reason)
+    return Verdict(
         live_migration == "always",
         f"[{GROUP}] live_migration={live_migration}",
     )
 
 
 def decide(
-    guest: Guest,
+    machine: Machine,
     *,
     image_properties: Mapping[str, str],
     images_type: str,
     config_drive_format: str | None,
     virt_type: str,
-    migration: Requirement,
+    migration: Verdict,
     disk_prefix: str | None = None,
 ) -> Decision:
     """Decide on a drive's format and device.
@@ -226,16 +226,18 @@ def decide(
         why_format = f"as every reader takes it, and {migration.reason}"
     if in_rbd or image_format == VFAT:
         device: Literal["cdrom", "disk"] = "disk"
-        bus, why_bus = _disk_bus(guest, image_properties.get("hw_disk_bus"))
+        bus, why_bus = _disk_bus(machine, image_properties.get("hw_disk_bus"))
     else:
         device = "cdrom"
-        bus, why_bus = _cdrom_bus(guest, image_properties.get("hw_cdrom_bus"))
+        bus, why_bus = _cdrom_bus(
+            machine, image_properties.get("hw_cdrom_bus")
+        )
     place = "RBD" if in_rbd else "a file"
     return Decision(
         format=image_format,
         device=device,
         bus=bus,
-        target=free_target(bus, device, disk_prefix, guest.targets),
+        target=free_target(bus, device, disk_prefix, machine.targets),
         # In RBD an ISO9660 drive is writable too: QEMU then holds a watch on
         # the volume, so that nobody removes it from under a guest.
         readonly=device == "cdrom",
@@ -251,7 +253,7 @@ def _warnings(
     image_format: str,
     device: str,
     image_properties: Mapping[str, str],
-    migration: Requirement,
+    migration: Verdict,
 ) -> Iterator[str]:
     system = image_properties.get("os_distro", "").lower()
     if image_format == VFAT and system in _AFTERBURN:
@@ -268,44 +270,44 @@ def _warnings(
         )
 
 
-def _disk_bus(guest: Guest, wish: str | None) -> tuple[str, str]:
+def _disk_bus(machine: Machine, wish: str | None) -> tuple[str, str]:
     """Return the bus and why; an image's own wish outranks the default."""
     if wish is None:
         return "virtio", "by default"
-    _check_bus(guest, "hw_disk_bus", wish, "disk", _DISK_BUSES)
+    _check_bus(machine, "hw_disk_bus", wish, "disk", _DISK_BUSES)
     return wish, f"because image property hw_disk_bus={wish}"
 
 
-def _cdrom_bus(guest: Guest, wish: str | None) -> tuple[str, str]:
+def _cdrom_bus(machine: Machine, wish: str | None) -> tuple[str, str]:
     """Return the bus and why; an image's own wish outranks the machine."""
     if wish is not None:
-        _check_bus(guest, "hw_cdrom_bus", wish, "cdrom", _CDROM_BUSES)
+        _check_bus(machine, "hw_cdrom_bus", wish, "cdrom", _CDROM_BUSES)
         return wish, f"because image property hw_cdrom_bus={wish}"
-    if guest.architecture not in _X86:
-        return "scsi", f"because {guest.architecture} has no IDE"
-    if not _has_ide(guest):
-        return "sata", f"because {guest.machine} has no IDE"
-    return "ide", f"as ever for {guest.machine}"
+    if machine.architecture not in _X86:
+        return "scsi", f"because {machine.architecture} has no IDE"
+    if not _has_ide(machine):
+        return "sata", f"because {machine.description} has no IDE"
+    return "ide", f"as ever for {machine.description}"
 
 
-def _has_ide(guest: Guest) -> bool:
-    return guest.architecture in _X86 and "q35" not in (
-        guest.machine_type or ""
+def _has_ide(machine: Machine) -> bool:
+    return machine.architecture in _X86 and "q35" not in (
+        machine.machine_type or ""
     )
 
 
 def _check_bus(
-    guest: Guest, name: str, wish: str, device: str, buses: Sequence[str]
+    machine: Machine, name: str, wish: str, device: str, buses: Sequence[str]
 ) -> None:
     if wish not in buses:
         raise UnsupportedCombination(
             f"image property {name}={wish!a} can't hold a {device};"
             f" {', '.join(buses)} can"
         )
-    if wish == "ide" and not _has_ide(guest):
+    if wish == "ide" and not _has_ide(machine):
         others = " or ".join(bus for bus in buses if bus not in ("ide", "usb"))
         raise UnsupportedCombination(
-            f"image property {name}=ide, and {guest.machine} has no IDE"
+            f"image property {name}=ide, and {machine.description} has no IDE"
             f" controller; use {others}"
         )
 

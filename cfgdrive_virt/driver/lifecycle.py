@@ -15,7 +15,7 @@ from cfgdrive_virt.driver.make_ready import Drive, Upkeep
 from cfgdrive_virt.driver.planner import canonical
 from cfgdrive_virt.driver.status import examine
 from cfgdrive_virt.exception import DriveUnreadable, NoWholeDrive, StoreError
-from cfgdrive_virt.model.decision import Guest
+from cfgdrive_virt.model.decision import Machine
 from cfgdrive_virt.model.request import ConfigDriveRequest, Request
 from cfgdrive_virt.model.status import FRESH
 from cfgdrive_virt.settings import Settings
@@ -29,7 +29,7 @@ class Lifecycle(Upkeep):
     def spawn(
         self,
         request: Request,
-        guest: Guest | None = None,
+        machine: Machine | None = None,
         *,
         domain_xml: str | bytes | None = None,
     ) -> Drive | None:
@@ -40,20 +40,20 @@ class Lifecycle(Upkeep):
         there is left alone if it says what the request says.  Unshelving is
         a spawn, too.
 
-        :param guest: as for :meth:`plan`
+        :param machine: as for :meth:`plan`
         :param domain_xml: the domain as libvirt defined it; tagged devices
             without bus and address take theirs from it
         :raises ConfigDriveError: if it couldn't be done; there is no drive
             then that wasn't there before
         """
         return self._make_ready(
-            "spawn", request, guest, domain_xml, same_guest=False
+            "spawn", request, machine, domain_xml, same_guest=False
         )
 
     def rebuild(
         self,
         request: Request,
-        guest: Guest | None = None,
+        machine: Machine | None = None,
         *,
         domain_xml: str | bytes | None = None,
         evacuate: bool = False,
@@ -68,7 +68,7 @@ class Lifecycle(Upkeep):
         return self._make_ready(
             "evacuate" if evacuate else "rebuild",
             request,
-            guest,
+            machine,
             domain_xml,
             same_guest=False,
             anew=not evacuate,
@@ -77,7 +77,7 @@ class Lifecycle(Upkeep):
     def reboot(
         self,
         instance: Request | str,
-        guest: Guest | None = None,
+        machine: Machine | None = None,
         *,
         domain_xml: str | bytes | None = None,
     ) -> Drive | None:
@@ -89,19 +89,19 @@ class Lifecycle(Upkeep):
         :raises NoWholeDrive: if it is damaged or missing, and there is no
             request
         """
-        return self._make_ready("reboot", instance, guest, domain_xml)
+        return self._make_ready("reboot", instance, machine, domain_xml)
 
     def rescue(
         self,
         request: Request,
         rescue_password: str | None = None,
-        guest: Guest | None = None,
+        machine: Machine | None = None,
         *,
         domain_xml: str | bytes | None = None,
     ) -> Drive | None:
         """Make a drive for rescue; the instance's own stays untouched.
 
-        ``plan(request, guest, rescue=True)`` gives its XML.
+        ``plan(request, machine, rescue=True)`` gives its XML.
 
         :param rescue_password: the admin_pass of the guest that rescues; a
             rendered request says it itself
@@ -112,7 +112,7 @@ class Lifecycle(Upkeep):
         return self._make_ready(
             "rescue",
             request,
-            guest,
+            machine,
             domain_xml,
             same_guest=False,
             anew=True,
@@ -169,7 +169,7 @@ class Lifecycle(Upkeep):
     def finish_migration(
         self,
         instance: Request | str,
-        guest: Guest | None = None,
+        machine: Machine | None = None,
         *,
         domain_xml: str | bytes | None = None,
     ) -> Drive | None:
@@ -184,7 +184,7 @@ class Lifecycle(Upkeep):
         return self._make_ready(
             "finish_migration",
             instance,
-            guest,
+            machine,
             domain_xml,
             first=self._carry,
         )
@@ -203,7 +203,7 @@ class Lifecycle(Upkeep):
     def finish_revert_migration(
         self,
         instance: Request | str,
-        guest: Guest | None = None,
+        machine: Machine | None = None,
         *,
         domain_xml: str | bytes | None = None,
     ) -> Drive | None:
@@ -215,7 +215,7 @@ class Lifecycle(Upkeep):
         return self._make_ready(
             "finish_revert_migration",
             instance,
-            guest,
+            machine,
             domain_xml,
             first=self._restore,
         )

@@ -8,7 +8,7 @@ any other drive, whole or not at all; then libvirt may copy them once more.
 
 Fetched, not sent: only so does the file appear under its name at once, with
 the owner and mode that this host's files have.  By what, the service decides;
-``cfgdrive_virt.adapters.libvirt.block_peek`` reads them through the source's libvirtd.
+``adapters.libvirt.block_peek`` reads them through the source's libvirtd.
 
     destination: check_can_live_migrate_destination
     source:      check_can_live_migrate_source
@@ -77,19 +77,21 @@ class LiveMigration(Upkeep):
             cluster = None
             if stores.in_rbd(settings):
                 cluster = stores.rbd_store_of(settings).cluster()
-            token = self._urandom(16).hex()
+            test_file = self._urandom(16).hex()
             with locked(settings.instances_path, uuid):
-                migration_files.make_token(
-                    settings.instances_path, uuid, token
+                migration_files.make_test_file(
+                    settings.instances_path, uuid, test_file
                 )
-        return DestinationCheck(uuid, locations, cluster, token)
+        return DestinationCheck(uuid, locations, cluster, test_file)
 
     def cleanup_live_migration_destination_check(
         self, check: DestinationCheck
     ) -> None:
         """Remove what the check left on this host, the destination."""
         root = self.settings.instances_path
-        migration_files.remove_token(root, canonical(check.uuid), check.token)
+        migration_files.remove_test_file(
+            root, canonical(check.uuid), check.test_file
+        )
 
     def check_can_live_migrate_source(
         self,
@@ -221,7 +223,9 @@ class LiveMigration(Upkeep):
             with locked(settings.instances_path, uuid):
                 if store.exists(uuid):
                     refuse_users(store, uuid)
-                with migration_files.marked(settings.instances_path, location):
+                with migration_files.awaiting_guest(
+                    settings.instances_path, location
+                ):
                     store.write(uuid, data)
             entry.outcome = f"placed {location}, {len(data):,} bytes"
 
@@ -273,7 +277,7 @@ class LiveMigration(Upkeep):
                     f" {what}; refresh it (cfgdrive-virt refresh)"
                 )
             if not drive.shared:
-                migration_files.unmark(location)
+                migration_files.stop_awaiting(location)
             entry.outcome = f"verified {location}"
 
     def rollback_live_migration_at_destination(
@@ -294,7 +298,7 @@ class LiveMigration(Upkeep):
                 entry.outcome = "left alone: both hosts see it"
                 return
             with locked(settings.instances_path, uuid):
-                if not migration_files.is_marked(location):
+                if not migration_files.awaits_guest(location):
                     entry.outcome = "there is none that was placed"
                     return
                 if store.exists(uuid):

@@ -25,7 +25,7 @@ from cfgdrive_virt.exception import (
 )
 from cfgdrive_virt.libvirt_xml.domain import Domain
 from cfgdrive_virt.metadata.openstack import secrets
-from cfgdrive_virt.model.decision import Guest
+from cfgdrive_virt.model.decision import Machine
 from cfgdrive_virt.model.drive import Contents, DriveImage, Location
 from cfgdrive_virt.model.request import ConfigDriveRequest, Request
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, Status
@@ -70,7 +70,7 @@ class Upkeep(Planner):
         self,
         operation: str,
         instance: Request | str,
-        guest: Guest | None,
+        machine: Machine | None,
         domain_xml: str | bytes | None,
         *,
         same_guest: bool = True,
@@ -96,7 +96,7 @@ class Upkeep(Planner):
             if not requirement:
                 entry.outcome, entry.reason = "no drive", requirement.reason
                 return None
-            decision = self._decide(settings, request, guest)
+            decision = self._decide(settings, request, machine)
             if domain_xml is not None and isinstance(
                 request, ConfigDriveRequest
             ):

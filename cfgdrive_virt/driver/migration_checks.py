@@ -98,7 +98,9 @@ def is_shared(
             )
         return True
     root = settings.instances_path
-    seen = migration_files.sees_token(root, canonical(check.uuid), check.token)
+    seen = migration_files.sees_test_file(
+        root, canonical(check.uuid), check.test_file
+    )
     told = stores.sharing_of_files(settings)
     if told and not seen:
         # To take what is shared for local would remove it, in the end.

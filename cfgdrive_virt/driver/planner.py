@@ -26,7 +26,7 @@ from cfgdrive_virt.exception import (
 )
 from cfgdrive_virt.libvirt_xml.disk import disk_xml
 from cfgdrive_virt.model import rules
-from cfgdrive_virt.model.decision import Decision, Guest, Requirement
+from cfgdrive_virt.model.decision import Decision, Machine, Verdict
 from cfgdrive_virt.model.drive import DriveImage, Location
 from cfgdrive_virt.model.request import RenderedRequest, Request
 from cfgdrive_virt.model.tree import MetadataTree
@@ -49,7 +49,7 @@ class Plan:
     :param disk_xml: the ``<disk>`` for the domain's ``<devices>``
     """
 
-    requirement: Requirement
+    required: Verdict
     decision: Decision | None = None
     location: Location | None = None
     disk_xml: str | None = None
@@ -99,11 +99,11 @@ class Planner:
         """
         return read_settings(self._conf)
 
-    def guest(self, request: Request) -> Guest:
+    def machine(self, request: Request) -> Machine:
         """Return what image properties and options tell of the machine."""
-        return self._guest(self.settings, request)
+        return self._machine(self.settings, request)
 
-    def required_by(self, request: Request) -> Requirement:
+    def required_by(self, request: Request) -> Verdict:
         """Tell whether an instance gets a config drive, and why.
 
         It does if it was asked for one, if its image has
@@ -116,7 +116,7 @@ class Planner:
     def plan(
         self,
         request: Request,
-        guest: Guest | None = None,
+        machine: Machine | None = None,
         *,
         rescue: bool = False,
     ) -> Plan:
@@ -124,8 +124,8 @@ class Planner:
 
         A service puts ``disk_xml`` into the domain that it defines.
 
-        :param guest: the machine that is going to be defined; by default
-            what :meth:`guest` returns
+        :param machine: the machine that is going to be defined; by default
+            what :meth:`machine` returns
         :param rescue: whether it is the one that ``rescue`` makes a drive for
         :raises UnsupportedCombination: if settings exclude each other
         :raises StoreError: if a Ceph cluster has to tell its monitors, and
@@ -135,7 +135,7 @@ class Planner:
         requirement = required(settings, request)
         if not requirement:
             return Plan(requirement)
-        decision = self._decide(settings, request, guest)
+        decision = self._decide(settings, request, machine)
         store = (stores.rescue_store_of if rescue else stores.store_of)(
             settings
         )
@@ -149,13 +149,15 @@ class Planner:
         )
         return Plan(requirement, decision, location, xml)
 
-    def decide(self, request: Request, guest: Guest | None = None) -> Decision:
+    def decide(
+        self, request: Request, machine: Machine | None = None
+    ) -> Decision:
         """Return how a drive would be made and attached, and why.
 
-        :param guest: as for :meth:`plan`
+        :param machine: as for :meth:`plan`
         :raises UnsupportedCombination: if settings exclude each other
         """
-        return self._decide(self.settings, request, guest)
+        return self._decide(self.settings, request, machine)
 
     def build(
         self, request: Request, image_format: str | None = None
@@ -242,8 +244,8 @@ class Planner:
                 raise
             return data
 
-    def _guest(self, settings: Settings, request: Request) -> Guest:
-        return policy.guest(
+    def _machine(self, settings: Settings, request: Request) -> Machine:
+        return policy.machine(
             request,
             host_architecture=self._architecture,
             machine_types=settings.machine_types,
@@ -253,10 +255,10 @@ class Planner:
         self,
         settings: Settings,
         request: Request,
-        guest: Guest | None = None,
+        machine: Machine | None = None,
     ) -> Decision:
         return policy.decide(
-            guest or self._guest(settings, request),
+            machine or self._machine(settings, request),
             image_properties=request.image_properties,
             images_type=settings.images_type,
             config_drive_format=settings.config_drive_format,
@@ -266,7 +268,7 @@ class Planner:
         )
 
 
-def required(settings: Settings, request: Request) -> Requirement:
+def required(settings: Settings, request: Request) -> Verdict:
     """Tell whether an instance gets a config drive, and why."""
     return policy.required(
         request, force_config_drive=settings.force_config_drive

@@ -45,9 +45,7 @@ def examine(
         return Status(location, DAMAGED, (str(error),))
     # What was once written, by us, needs no closer look.
     known = (
-        found.imprint is not None
-        and found.is_as_built
-        and found.label == LABEL
+        found.stamp is not None and found.is_as_built and found.label == LABEL
     )
     if not known:
         for path, content in found.tree.files.items():
@@ -76,7 +74,7 @@ def as_found(request: Request, found: Contents) -> Request:
 
 def left_out_of(found: Contents) -> tuple[str, ...]:
     """Return the names of secrets that were left out of a drive."""
-    return found.imprint.without if found.imprint else ()
+    return found.stamp.without if found.stamp else ()
 
 
 def _bounded(details: Iterable[str]) -> tuple[str, ...]:

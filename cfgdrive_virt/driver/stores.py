@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cfgdrive_virt import policy
 from cfgdrive_virt.exception import InvalidConfiguration
-from cfgdrive_virt.model.decision import Requirement
+from cfgdrive_virt.model.decision import Verdict
 from cfgdrive_virt.model.drive import (
     NAME,
     RESCUE_NAME,
@@ -151,7 +151,7 @@ def cache_mode(settings: Settings) -> str:
     return "none" if direct else "writeback"
 
 
-def sharing(settings: Settings) -> Requirement:
+def sharing(settings: Settings) -> Verdict:
     """Tell whether hosts share the place of the drives, and why."""
     return policy.sharing(
         images_type=settings.images_type,
@@ -160,7 +160,7 @@ def sharing(settings: Settings) -> Requirement:
     )
 
 
-def sharing_of_files(settings: Settings) -> Requirement:
+def sharing_of_files(settings: Settings) -> Verdict:
     """Tell whether hosts share instances_path, whatever they keep there."""
     return sharing(dataclasses.replace(settings, images_type="raw"))
 
@@ -174,7 +174,7 @@ def is_local(settings: Settings) -> bool:
     )
 
 
-def must_survive(settings: Settings, *, carried: bool = False) -> Requirement:
+def must_survive(settings: Settings, *, carried: bool = False) -> Verdict:
     """Tell whether live migration has to copy the drives, and why.
 
     :param carried: whether the service brings them to the destination itself

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from cfgdrive_virt.model.drive import ISO9660, MARK, VFAT, Imprint
+from cfgdrive_virt.model.drive import BUILDER, ISO9660, VFAT, Stamp
 from cfgdrive_virt.model.request import ONE_SHOT
 from cfgdrive_virt.model.tree import MetadataTree
 
@@ -19,20 +19,21 @@ OFFSETS = {ISO9660: 16 * 2048 + 883, VFAT: 96}
 SIZE = 400
 
 _LINE = re.compile(
-    rb"%s 1 sha256=([0-9a-f]{64})(?: without=([a-z_]+(?:,[a-z_]+)*))?\n" % MARK
+    rb"%s 1 sha256=([0-9a-f]{64})(?: without=([a-z_]+(?:,[a-z_]+)*))?\n"
+    % BUILDER
 )
 
 
 def encode(tree: MetadataTree, without: Collection[str]) -> bytes:
-    """Return the imprint of an image that is made of a tree."""
-    line = f"{MARK.decode()} 1 sha256={tree.own.fingerprint}"
+    """Return the stamp of an image that is made of a tree."""
+    line = f"{BUILDER.decode()} 1 sha256={tree.own.fingerprint}"
     if without:
         line += f" without={','.join(sorted(without))}"
     return f"{line}\n".encode()
 
 
-def decode(data: bytes, image_format: str) -> Imprint | None:
-    """Return the imprint of an image; None if it has none."""
+def decode(data: bytes, image_format: str) -> Stamp | None:
+    """Return the stamp of an image; None if it has none."""
     start = OFFSETS[image_format]
     found = _LINE.match(data[start : start + SIZE])
     if not found:
@@ -40,4 +41,4 @@ def decode(data: bytes, image_format: str) -> Imprint | None:
     # A guest that may write to its drive may write anything here.
     told = (found[2] or b"").decode().split(",")
     without = tuple(name for name in ONE_SHOT if name in told)
-    return Imprint(found[1].decode(), without)
+    return Stamp(found[1].decode(), without)

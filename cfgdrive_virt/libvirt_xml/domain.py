@@ -15,7 +15,7 @@ from typing import cast
 from lxml import etree
 
 from cfgdrive_virt.exception import InvalidDomain
-from cfgdrive_virt.model.decision import Guest
+from cfgdrive_virt.model.decision import Machine
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
     Device,
@@ -27,7 +27,7 @@ from cfgdrive_virt.model.request import (
 LOG = logging.getLogger(__name__)
 
 #: Marks a domain as ours, in its metadata.
-MARK = "urn:cfgdrive_virt:domain:1"
+NAMESPACE = "urn:cfgdrive_virt:domain:1"
 
 
 #: What makes an address, by bus.
@@ -122,10 +122,12 @@ class Domain:
     def __str__(self) -> str:
         return etree.tostring(self._root, encoding="unicode")
 
-    def complete(self, request: ConfigDriveRequest, told: Guest) -> Guest:
+    def complete(
+        self, request: ConfigDriveRequest, planned: Machine
+    ) -> Machine:
         """Fill in what is left open; return the machine that it is.
 
-        :param told: what is known of the machine; the domain's own word
+        :param planned: what is known of the machine; the domain's own word
             outranks it
         :raises InvalidDomain: if the domain has another UUID
         """
@@ -144,26 +146,26 @@ class Domain:
         name = _child(self._root, "name")
         name.text = name.text or f"instance-{request.uuid}"
         metadata = _child(self._root, "metadata")
-        if metadata.find(f"{{{MARK}}}instance") is None:
+        if metadata.find(f"{{{NAMESPACE}}}instance") is None:
             etree.SubElement(
                 metadata,
-                f"{{{MARK}}}instance",
-                nsmap={"cfgdrive_virt": MARK},
+                f"{{{NAMESPACE}}}instance",
+                nsmap={"cfgdrive_virt": NAMESPACE},
             )
         machine = _child(_child(self._root, "os"), "type")
         machine.text = machine.text or "hvm"
         try:
-            machine.set("arch", machine.get("arch") or told.architecture)
-            if told.machine_type is not None:
+            machine.set("arch", machine.get("arch") or planned.architecture)
+            if planned.machine_type is not None:
                 machine.set(
-                    "machine", machine.get("machine") or told.machine_type
+                    "machine", machine.get("machine") or planned.machine_type
                 )
         except ValueError as error:
             raise InvalidDomain(
-                f"no XML can name the machine {told.machine!a}"
+                f"no XML can name the machine {planned.description!a}"
             ) from error
         targets = self._root.findall("devices/disk/target")
-        return Guest(
+        return Machine(
             str(machine.get("arch")),
             machine.get("machine"),
             frozenset(target.get("dev", "") for target in targets),

@@ -7,18 +7,18 @@ from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Requirement:
-    """Whether something is required; true or false like its answer."""
+class Verdict:
+    """A yes or no with its reason; true or false like its answer."""
 
-    required: bool
+    answer: bool
     reason: str
 
     def __bool__(self) -> bool:
-        return self.required
+        return self.answer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Guest:
+class Machine:
     """What is known of the machine that gets the drive.
 
     :param architecture: as libvirt and ``uname -m`` name it
@@ -31,7 +31,7 @@ class Guest:
     targets: frozenset[str] = frozenset()
 
     @property
-    def machine(self) -> str:
+    def description(self) -> str:
         """Return the machine in words."""
         name = self.machine_type or "the default machine"
         return f"{name} on {self.architecture}"

@@ -20,21 +20,21 @@ VFAT = "vfat"
 
 #: Images that were built here bear a mark: in the volume descriptor's
 #: application identifier (ECMA-119, 8.4.22), in the unused boot code of VFAT.
-MARK = b"CFGDRIVE_VIRT"
-MARK_OFFSETS = {ISO9660: 16 * 2048 + 574, VFAT: 62}
+BUILDER = b"CFGDRIVE_VIRT"
+BUILDER_OFFSETS = {ISO9660: 16 * 2048 + 574, VFAT: 62}
 #: Bytes from an image's start that tell whether it bears the mark.
 HEAD_SIZE = 17 * 2048
 
 
-def bears_mark(head: bytes) -> bool:
+def is_built_here(head: bytes) -> bool:
     """Tell whether an image was built here, from its first HEAD_SIZE bytes."""
     # Where ISO9660 has it, VFAT may have what a tenant wrote.
     image_format = VFAT if head[510:512] == b"\x55\xaa" else ISO9660
-    return head.startswith(MARK, MARK_OFFSETS[image_format])
+    return head.startswith(BUILDER, BUILDER_OFFSETS[image_format])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Imprint:
+class Stamp:
     """What an image says of itself, beside its file system.
 
     It lies in the image, so that both are written, copied and lost at once.
@@ -60,21 +60,21 @@ class Contents:
     """What an image holds, as read back from its bytes.
 
     :param ours: whether it bears the mark of images that were built here
-    :param imprint: what was written into it then; None in other images
+    :param stamp: what was written into it then; None in other images
     """
 
     format: str
     label: str
     ours: bool
     tree: MetadataTree
-    imprint: Imprint | None = None
+    stamp: Stamp | None = None
 
     @property
     def is_as_built(self) -> bool:
         """Tell whether it holds what was once written; True if unknown."""
         return (
-            self.imprint is None
-            or self.imprint.fingerprint == self.tree.own.fingerprint
+            self.stamp is None
+            or self.stamp.fingerprint == self.tree.own.fingerprint
         )
 
 

@@ -16,14 +16,14 @@ class DestinationCheck:
     :param uuid: the instance's
     :param locations: where a drive may be, as texts
     :param cluster: the fsid of the Ceph cluster; None where there is none
-    :param token: names a file below instances_path, so that another host can
-        tell whether it sees the same
+    :param test_file: name of the shared storage test file below
+        instances_path, by which the source finds out whether it sees the same
     """
 
     uuid: str
     locations: tuple[str, ...]
     cluster: str | None
-    token: str
+    test_file: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

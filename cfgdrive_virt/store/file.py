@@ -23,7 +23,7 @@ from cfgdrive_virt.model.drive import (
     FileLocation,
     Location,
     StoredDrive,
-    bears_mark,
+    is_built_here,
 )
 from cfgdrive_virt.store.atomic_write import flush_directory, write_file
 from cfgdrive_virt.store.file_system import give_to_owner
@@ -260,7 +260,7 @@ def _stored(location: FileLocation) -> StoredDrive:
                 location,
                 size=status.st_size,
                 modified=status.st_mtime,
-                ours=bears_mark(head),
+                ours=is_built_here(head),
                 users=_lock_holders(handle) if regular else (),
             )
         finally:

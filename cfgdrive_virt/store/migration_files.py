@@ -1,8 +1,10 @@
-"""Files by which two hosts tell whose drive is whose, while a guest moves.
+"""Files by which two hosts find out whose drive is whose, while a guest moves.
 
-A token, made at the destination below ``<instances_path>/locks``: a source
-that sees it has the same storage.  A mark beside a drive that has been placed
-for a guest, ``disk.config.migrating``, for as long as the guest hasn't come.
+The shared storage test file, which the destination makes below
+``<instances_path>/locks``: a source that sees it has the same storage.
+
+``disk.config.migrating`` beside a drive that has been placed for a guest, for
+as long as the guest hasn't arrived.
 """
 
 from __future__ import annotations
@@ -19,30 +21,31 @@ from cfgdrive_virt.store.file_system import give_to_owner
 from cfgdrive_virt.store.os_error import explained
 
 
-def make_token(root: Path, uuid: str, token: str) -> None:
-    """Leave a token for others to see.
+def make_test_file(root: Path, uuid: str, name: str) -> None:
+    """Make the shared storage test file.
 
     :param root: nova's ``instances_path``, with its ``locks``
+    :param name: 8 to 64 hexadecimal digits
     :raises StoreError: if it can't be made
     """
-    path = _token_path(root, uuid, token)
+    path = _test_file(root, uuid, name)
     with explained(f"can't make {path}"):
         path.touch(exist_ok=False)
 
 
-def sees_token(root: Path, uuid: str, token: str) -> bool:
-    """Tell whether a token that another host left is here.
+def sees_test_file(root: Path, uuid: str, name: str) -> bool:
+    """Tell whether the test file that another host made is here.
 
-    :raises StoreError: if it can't be told
+    :raises StoreError: if the name is invalid, or it can't be looked for
     """
-    path = _token_path(root, uuid, token)
+    path = _test_file(root, uuid, name)
     with explained(f"can't look for {path}"):
         return path.exists()
 
 
-def remove_token(root: Path, uuid: str, token: str) -> None:
-    """Remove a token; it may be gone."""
-    path = _token_path(root, uuid, token)
+def remove_test_file(root: Path, uuid: str, name: str) -> None:
+    """Remove the test file, if it is there."""
+    path = _test_file(root, uuid, name)
     with explained(f"can't remove {path}"):
         path.unlink(missing_ok=True)
 
@@ -58,49 +61,52 @@ def inode(location: Location) -> int:
 
 
 @contextlib.contextmanager
-def marked(root: Path, location: Location) -> Iterator[None]:
-    """Place a drive meanwhile for a guest that hasn't come yet."""
-    mark = _mark_of(location)
+def awaiting_guest(root: Path, location: Location) -> Iterator[None]:
+    """Record that the drive, placed meanwhile, awaits its guest."""
+    path = _migrating_file(location)
     made = had = False
-    with explained(f"can't make {mark}"):
-        if not mark.parent.exists():
-            mark.parent.mkdir(mode=0o755, exist_ok=True)
-            give_to_owner(mark.parent, root)
+    with explained(f"can't make {path}"):
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o755, exist_ok=True)
+            give_to_owner(path.parent, root)
             made = True
-        had = mark.exists()
-        mark.touch(mode=0o600)
-        give_to_owner(mark, root)
+        had = path.exists()
+        path.touch(mode=0o600)
+        give_to_owner(path, root)
     try:
         yield
     except BaseException:
         with contextlib.suppress(OSError):
             if not had:
-                mark.unlink()
+                path.unlink()
             if made:
-                mark.parent.rmdir()
+                path.parent.rmdir()
         raise
 
 
-def is_marked(location: Location) -> bool:
-    """Tell whether a drive was placed for a guest that hasn't come yet."""
-    mark = _mark_of(location)
-    with explained(f"can't look at {mark}"):
-        return mark.exists()
+def awaits_guest(location: Location) -> bool:
+    """Tell whether a drive was placed for a guest that hasn't arrived."""
+    path = _migrating_file(location)
+    with explained(f"can't look at {path}"):
+        return path.exists()
 
 
-def unmark(location: Location) -> None:
-    """Say that the guest has come, or won't."""
-    mark = _mark_of(location)
-    with explained(f"can't remove {mark}"):
-        mark.unlink(missing_ok=True)
+def stop_awaiting(location: Location) -> None:
+    """Record that the guest has arrived."""
+    path = _migrating_file(location)
+    with explained(f"can't remove {path}"):
+        path.unlink(missing_ok=True)
 
 
-def _mark_of(location: Location) -> Path:
+def _migrating_file(location: Location) -> Path:
     assert isinstance(location, FileLocation)
     return location.path.with_name(f"{NAME}{MIGRATING}")
 
 
-def _token_path(root: Path, uuid: str, token: str) -> Path:
-    if not re.fullmatch(r"[0-9a-f]{8,64}", str(token)):
-        raise StoreError(f"what another host sent is no token: {token!a}")
-    return root / "locks" / f"cfgdrive-virt-token-{uuid}-{token}"
+def _test_file(root: Path, uuid: str, name: str) -> Path:
+    if not re.fullmatch(r"[0-9a-f]{8,64}", str(name)):
+        raise StoreError(
+            "invalid name of a shared storage test file from the other host:"
+            f" {name!a}"
+        )
+    return root / "locks" / f"cfgdrive-virt-shared-{uuid}-{name}"

@@ -11,7 +11,7 @@ from nova.virt import configdrive
 from nova.virt.libvirt import blockinfo
 from oracle import CONF, objects
 
-from cfgdrive_virt import ConfigDriveRequest, Requirement, policy
+from cfgdrive_virt import ConfigDriveRequest, Verdict, policy
 from cfgdrive_virt.exception import UnsupportedCombination
 
 UUID = "83679162-1378-4288-a2d4-70e13ec132aa"
@@ -45,7 +45,7 @@ def our_bus(
     machine_types: dict[str, str],
     image_format: str = "iso9660",
 ) -> str:
-    guest = policy.guest(
+    guest = policy.machine(
         request(image_properties=properties),
         host_architecture="x86_64",
         machine_types=machine_types,
@@ -56,7 +56,7 @@ def our_bus(
         images_type="default",
         config_drive_format=image_format,
         virt_type="qemu",
-        migration=Requirement(False, "as told"),
+        migration=Verdict(False, "as told"),
     ).bus
 
 

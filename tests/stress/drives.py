@@ -197,7 +197,7 @@ def read(data: bytes | None) -> Content:
     values = {part: (*parts[part], None)[0] for part in _PARTS}
     assert values["meta"] is not None
     assert values["key"] is not None
-    left_out = found.imprint.without if found.imprint else ()
+    left_out = found.stamp.without if found.stamp else ()
     return Said(
         values["meta"],
         values["key"],

@@ -197,8 +197,8 @@ class Life(RuleBasedStateMachine):
         plan = source.plan(self.wish.request(self.uuid))
         xml = f"<domain><devices>{plan.disk_xml}</devices></domain>"
         told = here.check_can_live_migrate_destination(self.uuid)
-        tokens = [n for n in self.place.everything() if "locks/" in n]
-        assert len(tokens) == self.place.keeps
+        test_files = [n for n in self.place.everything() if "locks/" in n]
+        assert len(test_files) == self.place.keeps
         moving = source.check_can_live_migrate_source(
             told, xml, block_migration=False
         )

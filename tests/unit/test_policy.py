@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from cfgdrive_virt import Decision, Guest, Requirement, policy
+from cfgdrive_virt import Decision, Machine, Verdict, policy
 from cfgdrive_virt.exception import UnsupportedCombination
 
 from .samples import request
 
-PC = Guest("x86_64", "pc")
-Q35 = Guest("x86_64", "pc-q35-9.0")
-ARM = Guest("aarch64", "virt")
+PC = Machine("x86_64", "pc")
+Q35 = Machine("x86_64", "pc-q35-9.0")
+ARM = Machine("aarch64", "virt")
 
-STAYS = Requirement(False, "hosts share instances_path on nfs4")
-MOVES = Requirement(True, "hosts don't share instances_path on ext4")
+STAYS = Verdict(False, "hosts share instances_path on nfs4")
+MOVES = Verdict(True, "hosts don't share instances_path on ext4")
 
 
-def decide(guest: Guest = PC, **arguments: Any) -> Decision:
+def decide(machine: Machine = PC, **arguments: Any) -> Decision:
     given: dict[str, Any] = {
         "image_properties": {},
         "images_type": "default",
@@ -27,12 +27,12 @@ def decide(guest: Guest = PC, **arguments: Any) -> Decision:
         "virt_type": "kvm",
         "migration": STAYS,
     }
-    return policy.decide(guest, **given | arguments)
+    return policy.decide(machine, **given | arguments)
 
 
-def refusal(guest: Guest = PC, **arguments: Any) -> str:
+def refusal(machine: Machine = PC, **arguments: Any) -> str:
     with pytest.raises(UnsupportedCombination) as caught:
-        decide(guest, **arguments)
+        decide(machine, **arguments)
     return str(caught.value)
 
 
@@ -98,40 +98,40 @@ def test_an_image_wishes_what_glance_knows(wish: str, asked: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("properties", "machine_types", "guest"),
+    ("properties", "machine_types", "machine"),
     [
-        ({}, {}, Guest("x86_64")),
-        ({}, {"x86_64": "q35"}, Guest("x86_64", "q35")),
-        ({}, {"aarch64": "virt"}, Guest("x86_64")),
+        ({}, {}, Machine("x86_64")),
+        ({}, {"x86_64": "q35"}, Machine("x86_64", "q35")),
+        ({}, {"aarch64": "virt"}, Machine("x86_64")),
         (
             {"hw_architecture": "aarch64"},
             {"aarch64": "virt", "x86_64": "q35"},
-            Guest("aarch64", "virt"),
+            Machine("aarch64", "virt"),
         ),
         (
             {"hw_machine_type": "pc"},
             {"x86_64": "q35"},
-            Guest("x86_64", "pc"),
+            Machine("x86_64", "pc"),
         ),
         (
             {"architecture": "aarch64"},
             {"aarch64": "virt", "x86_64": "q35"},
-            Guest("aarch64", "virt"),
+            Machine("aarch64", "virt"),
         ),
         (
             {"architecture": "aarch64", "hw_architecture": "s390x"},
             {},
-            Guest("s390x"),
+            Machine("s390x"),
         ),
         (
             {"architecture": "aarch64", "hw_architecture": ""},
             {},
-            Guest("aarch64"),
+            Machine("aarch64"),
         ),
         (
             {"architecture": "arm64"},
             {"aarch64": "virt"},
-            Guest("aarch64", "virt"),
+            Machine("aarch64", "virt"),
         ),
     ],
     ids=[
@@ -140,17 +140,17 @@ def test_an_image_wishes_what_glance_knows(wish: str, asked: bool) -> None:
     ],
 )  # fmt: skip
 def test_an_image_outranks_the_options_on_the_machine(
-    properties: dict[str, str], machine_types: dict[str, str], guest: Guest
+    properties: dict[str, str], machine_types: dict[str, str], machine: Machine
 ) -> None:
-    assert guest == policy.guest(
+    assert machine == policy.machine(
         request(image_properties=properties),
         host_architecture="x86_64",
         machine_types=machine_types,
     )
 
 
-def guest_of(host: str = "x86_64", **properties: str) -> Guest:
-    return policy.guest(
+def machine_of(host: str = "x86_64", **properties: str) -> Machine:
+    return policy.machine(
         request(image_properties=properties),
         host_architecture=host,
         machine_types={},
@@ -174,16 +174,16 @@ def guest_of(host: str = "x86_64", **properties: str) -> Guest:
 def test_an_architecture_has_the_name_that_libvirt_has_for_it(
     alias: str, name: str
 ) -> None:
-    assert guest_of(hw_architecture=alias) == Guest(name)
-    assert guest_of(architecture=alias) == Guest(name)
-    assert guest_of(host=alias) == Guest(name)
+    assert machine_of(hw_architecture=alias) == Machine(name)
+    assert machine_of(architecture=alias) == Machine(name)
+    assert machine_of(host=alias) == Machine(name)
 
 
 @pytest.mark.parametrize(
     "name", ["pc-q35-9.0", "pc-i440fx-rhel7.6.0", "s390-ccw-virtio", "a" * 64]
 )
 def test_a_machine_type_may_be_any_that_libvirt_could_know(name: str) -> None:
-    assert guest_of(hw_machine_type=name) == Guest("x86_64", name)
+    assert machine_of(hw_machine_type=name) == Machine("x86_64", name)
 
 
 @pytest.mark.parametrize(
@@ -197,32 +197,32 @@ def test_a_machine_type_may_be_any_that_libvirt_could_know(name: str) -> None:
 def test_a_machine_that_libvirt_cannot_have_is_refused(name: str) -> None:
     for field in ("hw_machine_type", "hw_architecture"):
         with pytest.raises(UnsupportedCombination) as caught:
-            guest_of(**{field: name})
+            machine_of(**{field: name})
         assert str(caught.value) == (
             f"image property {field}={name!a} is no name that libvirt knows"
         )
     with pytest.raises(UnsupportedCombination):
-        guest_of(architecture=name)
+        machine_of(architecture=name)
 
 
 @pytest.mark.parametrize(
-    ("guest", "bus", "target", "why"),
+    ("machine", "bus", "target", "why"),
     [
         (PC, "ide", "hdd", "as ever for pc on x86_64"),
         (
-            Guest("x86_64"),
+            Machine("x86_64"),
             "ide",
             "hdd",
             "as ever for the default machine on x86_64",
         ),
         (
-            Guest("i686", "pc-i440fx-9.0"),
+            Machine("i686", "pc-i440fx-9.0"),
             "ide",
             "hdd",
             "as ever for pc-i440fx-9.0 on i686",
         ),
         (
-            Guest("x86_64", "q35"),
+            Machine("x86_64", "q35"),
             "sata",
             "sdf",
             "because q35 on x86_64 has no IDE",
@@ -230,24 +230,24 @@ def test_a_machine_that_libvirt_cannot_have_is_refused(name: str) -> None:
         (Q35, "sata", "sdf", "because pc-q35-9.0 on x86_64 has no IDE"),
         (ARM, "scsi", "sdf", "because aarch64 has no IDE"),
         (
-            Guest("ppc64le", "pseries"),
+            Machine("ppc64le", "pseries"),
             "scsi",
             "sdf",
             "because ppc64le has no IDE",
         ),
         (
-            Guest("s390x"),
+            Machine("s390x"),
             "scsi",
             "sdf",
             "because s390x has no IDE",
         ),
     ],
-    ids=lambda value: value.machine if isinstance(value, Guest) else "",
+    ids=lambda value: value.description if isinstance(value, Machine) else "",
 )
 def test_the_machine_has_the_bus(
-    guest: Guest, bus: str, target: str, why: str
+    machine: Machine, bus: str, target: str, why: str
 ) -> None:
-    assert decide(guest) == Decision(
+    assert decide(machine) == Decision(
         format="iso9660",
         device="cdrom",
         bus=bus,
@@ -259,7 +259,7 @@ def test_the_machine_has_the_bus(
 
 
 @pytest.mark.parametrize(
-    ("guest", "wish", "target"),
+    ("machine", "wish", "target"),
     [
         (PC, "ide", "hdd"),
         (PC, "sata", "sdf"),
@@ -270,12 +270,14 @@ def test_the_machine_has_the_bus(
         (ARM, "usb", "sdf"),
         (ARM, "scsi", "sdf"),
     ],
-    ids=lambda value: value.machine if isinstance(value, Guest) else value,
+    ids=lambda value: (
+        value.description if isinstance(value, Machine) else value
+    ),
 )
 def test_an_image_may_wish_for_a_bus(
-    guest: Guest, wish: str, target: str
+    machine: Machine, wish: str, target: str
 ) -> None:
-    made = decide(guest, image_properties={"hw_cdrom_bus": wish})
+    made = decide(machine, image_properties={"hw_cdrom_bus": wish})
     assert (made.bus, made.target) == (wish, target)
     assert made.reason.endswith(
         f"on {wish} because image property hw_cdrom_bus={wish}"
@@ -291,12 +293,14 @@ def test_a_bus_that_holds_no_cdrom_is_refused(wish: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "guest", [Q35, ARM, Guest("s390x")], ids=lambda guest: guest.machine
+    "machine",
+    [Q35, ARM, Machine("s390x")],
+    ids=lambda machine: machine.description,
 )
-def test_ide_on_a_machine_without_it_is_refused(guest: Guest) -> None:
-    assert refusal(guest, image_properties={"hw_cdrom_bus": "ide"}) == (
-        f"image property hw_cdrom_bus=ide, and {guest.machine} has no IDE"
-        " controller; use sata or scsi"
+def test_ide_on_a_machine_without_it_is_refused(machine: Machine) -> None:
+    assert refusal(machine, image_properties={"hw_cdrom_bus": "ide"}) == (
+        "image property hw_cdrom_bus=ide, and"
+        f" {machine.description} has no IDE controller; use sata or scsi"
     )
 
 
@@ -315,14 +319,14 @@ def test_ide_on_a_machine_without_it_is_refused(guest: Guest) -> None:
 def test_the_last_name_that_is_free_is_taken(
     bus: str, taken: set[str], target: str
 ) -> None:
-    guest = Guest("x86_64", "pc", frozenset(taken))
-    made = decide(guest, image_properties={"hw_cdrom_bus": bus})
+    machine = Machine("x86_64", "pc", frozenset(taken))
+    made = decide(machine, image_properties={"hw_cdrom_bus": bus})
     assert made.target == target
 
 
 def test_a_full_bus_is_refused_with_all_that_is_on_it() -> None:
     taken = frozenset({"hda", "hdb", "hdc", "hdd"})
-    assert refusal(Guest("x86_64", "pc", taken)) == (
+    assert refusal(Machine("x86_64", "pc", taken)) == (
         "no device name is free for the config drive on ide: hda, hdb, hdc,"
         " hdd are taken; use another hw_cdrom_bus"
     )
@@ -332,7 +336,7 @@ def test_a_full_bus_is_refused_with_all_that_is_on_it() -> None:
 def test_a_controller_that_is_full_is_followed_by_another(bus: str) -> None:
     taken = frozenset(f"sd{letter}" for letter in "abcdef")
     made = decide(
-        Guest("x86_64", "pc", taken), image_properties={"hw_cdrom_bus": bus}
+        Machine("x86_64", "pc", taken), image_properties={"hw_cdrom_bus": bus}
     )
     assert made.target == "sdg"
 
@@ -340,7 +344,7 @@ def test_a_controller_that_is_full_is_followed_by_another(bus: str) -> None:
 def test_disk_prefix_takes_the_place_of_the_buss_own() -> None:
     taken = frozenset({"hdd", "vdd"})
     assert decide(disk_prefix="vd").target == "vdd"
-    assert decide(Guest("x86_64", "pc", taken), disk_prefix="vd").target == (
+    assert decide(Machine("x86_64", "pc", taken), disk_prefix="vd").target == (
         "vdc"
     )
 
@@ -391,20 +395,22 @@ def ids(row: tuple[str | None, str, bool]) -> str:
     return f"{store}-{image_format or 'unset'}-{survives}"
 
 
-@pytest.mark.parametrize("guest", [PC, Q35, ARM], ids=lambda g: g.machine)
+@pytest.mark.parametrize(
+    "machine", [PC, Q35, ARM], ids=lambda m: m.description
+)
 @pytest.mark.parametrize("row", TABLE, ids=ids)
 def test_every_row_of_the_table(
-    row: tuple[str | None, str, bool], guest: Guest
+    row: tuple[str | None, str, bool], machine: Machine
 ) -> None:
     image_format, device, _readonly = TABLE[row]
     made = decide(
-        guest,
+        machine,
         config_drive_format=row[0],
         images_type=row[1],
         migration=MOVES if row[2] else STAYS,
     )
     assert (made.format, made.device, made.readonly) == TABLE[row]
-    assert (made.bus, made.target) == BUSES[device, guest]
+    assert (made.bus, made.target) == BUSES[device, machine]
     place = "RBD" if row[1] == "rbd" else "a file"
     assert made.reason.startswith(f"a drive in {place}; {image_format} ")
     assert f"; a {device} on {made.bus} " in made.reason
@@ -460,7 +466,7 @@ def test_every_row_with_every_image_property(
     ],
 )
 def test_it_is_told_who_chose_the_format(
-    given: str | None, migration: Requirement, words: str
+    given: str | None, migration: Verdict, words: str
 ) -> None:
     made = decide(config_drive_format=given, migration=migration)
     assert words in made.reason
@@ -497,13 +503,13 @@ def test_hosts_share_what_the_operator_or_the_file_system_tells(
     made = policy.sharing(
         images_type="default", shared=shared, file_system=file_system
     )
-    assert made == Requirement(*answer)
+    assert made == Verdict(*answer)
 
 
 @pytest.mark.parametrize("shared", [None, True, False])
 def test_hosts_share_a_pool_whatever_else_is_told(shared: bool | None) -> None:
     made = policy.sharing(images_type="rbd", shared=shared, file_system="ext4")
-    assert made == Requirement(True, "hosts share the Ceph pool")
+    assert made == Verdict(True, "hosts share the Ceph pool")
 
 
 @pytest.mark.parametrize("images_type", ["default", "rbd"])
@@ -516,16 +522,16 @@ def test_a_drive_that_hosts_do_not_share_must_be_copied_or_as_told(
     made = policy.must_survive(
         images_type=images_type,
         live_migration=live_migration,
-        shared=Requirement(shared or pool, "somebody said so"),
+        shared=Verdict(shared or pool, "somebody said so"),
     )
     told = f"[cfgdrive_virt] live_migration={live_migration}"
     expected = {
-        "auto": Requirement(not shared, "somebody said so"),
-        "always": Requirement(True, told),
-        "never": Requirement(False, told),
+        "auto": Verdict(not shared, "somebody said so"),
+        "always": Verdict(True, told),
+        "never": Verdict(False, told),
     }
     if pool:
-        assert made == Requirement(False, "somebody said so")
+        assert made == Verdict(False, "somebody said so")
     else:
         assert made == expected[live_migration]
 
@@ -538,7 +544,7 @@ def test_what_the_service_carries_need_not_be_copied_unless_told(
     made = policy.must_survive(
         images_type="raw",
         live_migration=live_migration,
-        shared=Requirement(shared, "somebody said so"),
+        shared=Verdict(shared, "somebody said so"),
         carried=True,
     )
     assert bool(made) == (live_migration == "always")
@@ -595,14 +601,18 @@ def test_a_bus_that_holds_no_disk_is_refused(wish: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "guest", [Q35, ARM, Guest("s390x")], ids=lambda guest: guest.machine
+    "machine",
+    [Q35, ARM, Machine("s390x")],
+    ids=lambda machine: machine.description,
 )
-def test_an_ide_disk_on_a_machine_without_ide_is_refused(guest: Guest) -> None:
+def test_an_ide_disk_on_a_machine_without_ide_is_refused(
+    machine: Machine,
+) -> None:
     told = refusal(
-        guest, images_type="rbd", image_properties={"hw_disk_bus": "ide"}
+        machine, images_type="rbd", image_properties={"hw_disk_bus": "ide"}
     )
     assert told == (
-        f"image property hw_disk_bus=ide, and {guest.machine} has no IDE"
+        f"image property hw_disk_bus=ide, and {machine.description} has no IDE"
         " controller; use virtio or sata or scsi"
     )
 
@@ -610,7 +620,7 @@ def test_an_ide_disk_on_a_machine_without_ide_is_refused(guest: Guest) -> None:
 def test_a_full_disk_bus_is_refused_with_its_own_property() -> None:
     taken = frozenset({"hda", "hdb", "hdc", "hdd"})
     told = refusal(
-        Guest("x86_64", "pc", taken),
+        Machine("x86_64", "pc", taken),
         images_type="rbd",
         image_properties={"hw_disk_bus": "ide"},
     )

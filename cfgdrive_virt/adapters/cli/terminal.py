@@ -49,8 +49,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     """Return a plan, ready for JSON."""
     decision = plan.decision
     return {
-        "required": plan.requirement.required,
-        "required_reason": plan.requirement.reason,
+        "required": plan.required.answer,
+        "required_reason": plan.required.reason,
         "location": None if plan.location is None else str(plan.location),
         "decision": None if decision is None else dataclasses.asdict(decision),
         "disk_xml": plan.disk_xml,
@@ -59,8 +59,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 def print_plan(plan: Plan) -> None:
     """Print what is planned, why, and the XML."""
-    verdict = "yes" if plan.requirement else "no"
-    facts = {"drive": f"{verdict}: {plan.requirement.reason}"}
+    verdict = "yes" if plan.required else "no"
+    facts = {"drive": f"{verdict}: {plan.required.reason}"}
     if plan.decision is not None:
         decision = plan.decision
         access = "read-only" if decision.readonly else "writable"

@@ -17,7 +17,7 @@ from cfgdrive_virt.adapters.libvirt.block_peek import peek_by
 from cfgdrive_virt.adapters.libvirt.medium import LibvirtMedium
 from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive, Plan
 from cfgdrive_virt.exception import ConfigDriveError, DomainError
-from cfgdrive_virt.libvirt_xml.domain import MARK, Domain, small_domain
+from cfgdrive_virt.libvirt_xml.domain import NAMESPACE, Domain, small_domain
 from cfgdrive_virt.model.drive import Location, is_drive
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
@@ -105,8 +105,8 @@ class LibvirtService:
             virt_type = self._driver.settings.virt_type
             domain_xml = small_domain(request, virt_type)
         domain = Domain(domain_xml)
-        guest = domain.complete(request, self._driver.guest(request))
-        plan = self._driver.plan(request, guest)
+        machine = domain.complete(request, self._driver.machine(request))
+        plan = self._driver.plan(request, machine)
         if plan.disk_xml is not None:
             domain.add_disk(plan.disk_xml)
         # libvirt redefines a domain that is there: look and define at once.
@@ -128,7 +128,7 @@ class LibvirtService:
                 )
                 with _explained(f"can't start domain {defined.name()}"):
                     drive = prepare(
-                        request, guest, domain_xml=defined.XMLDesc()
+                        request, machine, domain_xml=defined.XMLDesc()
                     )
                     defined.create()
             except BaseException as error:
@@ -259,7 +259,7 @@ def _remove(domain: libvirt.virDomain) -> None:
 
 def _refuse_foreign(domain: libvirt.virDomain, location: Location) -> None:
     try:
-        domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, MARK)
+        domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE)
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             raise

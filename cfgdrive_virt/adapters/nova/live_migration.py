@@ -77,7 +77,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     ) -> None:
         _, check = rpc.listen(dest_check_data)
         if isinstance(check, DestinationCheck):
-            with logged("has left a token"):
+            with logged("left its shared storage test file"):
                 self._drives.cleanup_live_migration_destination_check(check)
         super().cleanup_live_migration_destination_check(
             context, dest_check_data

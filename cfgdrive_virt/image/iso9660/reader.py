@@ -28,7 +28,12 @@ from cfgdrive_virt.image.iso9660.record import (
     rock_ridge_name,
     rock_ridge_skipped,
 )
-from cfgdrive_virt.model.drive import HEAD_SIZE, ISO9660, Contents, bears_mark
+from cfgdrive_virt.model.drive import (
+    HEAD_SIZE,
+    ISO9660,
+    Contents,
+    is_built_here,
+)
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
@@ -76,9 +81,9 @@ def read(data: bytes) -> Contents:
         return Contents(
             format=ISO9660,
             label=bytes(primary[40:72]).decode("ascii", "replace").rstrip(),
-            ours=bears_mark(data[:HEAD_SIZE]),
+            ours=is_built_here(data[:HEAD_SIZE]),
             tree=MetadataTree(dict(volume.files(name_of))),
-            imprint=stamp.decode(data, ISO9660),
+            stamp=stamp.decode(data, ISO9660),
         )
 
 

@@ -27,7 +27,7 @@ from cfgdrive_virt.image.iso9660.reader import (
     MOST_SHARED,
     SECTOR,
 )
-from cfgdrive_virt.model.drive import ISO9660, LABEL, MARK, DriveImage
+from cfgdrive_virt.model.drive import BUILDER, ISO9660, LABEL, DriveImage
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
@@ -59,8 +59,8 @@ def build(
             rock_ridge="1.09",
             vol_ident=LABEL,
             sys_ident="LINUX",
-            pub_ident_str=MARK.decode(),
-            app_ident_str=MARK.decode(),
+            pub_ident_str=BUILDER.decode(),
+            app_ident_str=BUILDER.decode(),
         )
         _add_all(iso, tree)
         out = io.BytesIO()

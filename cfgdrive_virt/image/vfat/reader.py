@@ -33,7 +33,7 @@ from cfgdrive_virt.image.vfat.format import (
     units,
 )
 from cfgdrive_virt.image.vfat.volume import Volume, damaged, recognizes
-from cfgdrive_virt.model.drive import MARK, MARK_OFFSETS, VFAT, Contents
+from cfgdrive_virt.model.drive import BUILDER, BUILDER_OFFSETS, VFAT, Contents
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
@@ -68,9 +68,9 @@ def read(data: bytes) -> Contents:
     return Contents(
         VFAT,
         label=_label(volume),
-        ours=data.startswith(MARK, MARK_OFFSETS[VFAT]),
+        ours=data.startswith(BUILDER, BUILDER_OFFSETS[VFAT]),
         tree=MetadataTree(_files(volume)),
-        imprint=stamp.decode(data, VFAT),
+        stamp=stamp.decode(data, VFAT),
     )
 
 

@@ -45,9 +45,9 @@ from cfgdrive_virt.image.vfat.format import (
     BootSector,
 )
 from cfgdrive_virt.model.drive import (
+    BUILDER,
+    BUILDER_OFFSETS,
     LABEL,
-    MARK,
-    MARK_OFFSETS,
     VFAT,
     DriveImage,
 )
@@ -67,8 +67,8 @@ _MOST_ROOT_ENTRIES = 65_520
 _FIXED_DISK, _FIRST_DISK = 0xF8, 0x80
 _VOLUME_NAME = LABEL.encode().ljust(11)
 #: Over the mark to INT 18h: a BIOS tries what else it can boot from.
-_JUMP = bytes((0xEB, MARK_OFFSETS[VFAT] + len(MARK) - 2, 0x90))
-_BOOT_CODE = MARK + b"\xcd\x18\xf4\xeb\xfd"
+_JUMP = bytes((0xEB, BUILDER_OFFSETS[VFAT] + len(BUILDER) - 2, 0x90))
+_BOOT_CODE = BUILDER + b"\xcd\x18\xf4\xeb\xfd"
 _FIRST_TIMESTAMP = 315_532_800  # 1980-01-01 00:00:00 UTC
 _LAST_TIMESTAMP = 4_354_819_198  # 2107-12-31 23:59:58 UTC
 
@@ -266,7 +266,7 @@ def _boot_sector(geometry: _Geometry, serial: int, told: bytes) -> bytes:
         label=_VOLUME_NAME,
         type=b"FAT%-5d" % geometry.width,
     )
-    start = fields.pack().ljust(MARK_OFFSETS[VFAT], b"\0") + _BOOT_CODE
+    start = fields.pack().ljust(BUILDER_OFFSETS[VFAT], b"\0") + _BOOT_CODE
     start = start.ljust(stamp.OFFSETS[VFAT], b"\0") + told
     return start.ljust(SIGNATURE_OFFSET, b"\0") + SIGNATURE
 

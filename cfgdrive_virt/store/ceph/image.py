@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import rbd
 
 #: Key of the metadata that mark a volume as ours; the value is a version.
-MARK = "cfgdrive_virt"
-_MARK_VERSION = "1"
+BUILDER_KEY = "cfgdrive_virt"
+_BUILDER_VERSION = "1"
 
 #: A volume's data are in objects of 2**order bytes; one that fits into one
 #: object can be rewritten at once.  Ceph's default, librbd's most.
@@ -52,7 +52,7 @@ def look_at(image: rbd.Image) -> Look:
         image.id(),
         image.size(),
         calendar.timegm(image.create_timestamp().utctimetuple()),
-        is_marked(image),
+        is_built_here(image),
         tuple(map(_in_words, image.watchers_list())),
         tuple(snap["name"] for snap in image.list_snaps()),
     )
@@ -68,10 +68,10 @@ def order_for(size: int) -> int:
     return min(max((size - 1).bit_length(), _ORDERS[0]), _ORDERS[-1])
 
 
-def is_marked(image: rbd.Image) -> bool:
+def is_built_here(image: rbd.Image) -> bool:
     """Tell whether a volume bears our mark."""
     try:
-        image.metadata_get(MARK)
+        image.metadata_get(BUILDER_KEY)
     except KeyError:
         return False
     return True
@@ -97,7 +97,7 @@ def objects(image: rbd.Image) -> tuple[str, str]:
 
 def fill(image: rbd.Image, data: bytes) -> None:
     """Write a drive into a new volume, and mark it."""
-    image.metadata_set(MARK, _MARK_VERSION)
+    image.metadata_set(BUILDER_KEY, _BUILDER_VERSION)
     for start, end in _extents(data):
         image.write(data[start:end], start)
     image.flush()
@@ -120,8 +120,8 @@ def rewrite(image: rbd.Image, data: bytes) -> bool:
         return False
     if size > image.size():
         image.resize(size)
-    if not is_marked(image):
-        image.metadata_set(MARK, _MARK_VERSION)
+    if not is_built_here(image):
+        image.metadata_set(BUILDER_KEY, _BUILDER_VERSION)
     # To its end, so that nothing of the old one is left.
     image.write(data.ljust(size, b"\0"), 0)
     image.flush()

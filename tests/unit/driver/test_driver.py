@@ -24,8 +24,8 @@ from cfgdrive_virt import (
     ConfigDriveRequest,
     Drive,
     DriveImage,
-    Guest,
     InjectedFile,
+    Machine,
     NicDevice,
     image,
 )
@@ -478,7 +478,7 @@ def test_a_plan_tells_everything_and_touches_nothing(
     plan = make(f"{CDROM}[libvirt]\ndisk_cachemodes = file=unsafe\n").plan(
         wanted()
     )
-    assert plan.requirement.reason == "the request asks for one"
+    assert plan.required.reason == "the request asks for one"
     assert plan.decision is not None
     assert (plan.decision.bus, plan.decision.target) == ("ide", "hdd")
     assert plan.location is not None
@@ -493,7 +493,7 @@ def test_a_plan_without_a_drive_has_its_reason_only(
     driver: ConfigDriveDriver,
 ) -> None:
     plan = driver.plan(request())
-    assert not plan.requirement
+    assert not plan.required
     assert (plan.decision, plan.location, plan.disk_xml) == (None,) * 3
 
 
@@ -505,26 +505,26 @@ def test_without_a_drive_unsupported_settings_do_no_harm(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "properties", "guest"),
+    ("text", "properties", "machine"),
     [
-        ("", {}, Guest("x86_64")),
-        (Q35, {}, Guest("x86_64", "q35")),
-        (Q35, {"hw_machine_type": "pc"}, Guest("x86_64", "pc")),
-        ("", {"hw_architecture": "aarch64"}, Guest("aarch64")),
+        ("", {}, Machine("x86_64")),
+        (Q35, {}, Machine("x86_64", "q35")),
+        (Q35, {"hw_machine_type": "pc"}, Machine("x86_64", "pc")),
+        ("", {"hw_architecture": "aarch64"}, Machine("aarch64")),
     ],
 )  # fmt: skip
-def test_the_guest_is_what_image_and_options_tell(
-    make: Make, text: str, properties: dict[str, str], guest: Guest
+def test_the_machine_is_what_image_and_options_tell(
+    make: Make, text: str, properties: dict[str, str], machine: Machine
 ) -> None:
     made = request(image_properties=properties)
-    assert make(text).guest(made) == guest
+    assert make(text).machine(made) == machine
 
 
 def test_a_guest_that_is_told_outranks_what_would_be_guessed(
     make: Make,
 ) -> None:
     plan = make(CDROM).plan(
-        wanted(), Guest("x86_64", "q35", frozenset({"sdf"}))
+        wanted(), Machine("x86_64", "q35", frozenset({"sdf"}))
     )
     assert plan.decision is not None
     assert (plan.decision.bus, plan.decision.target) == ("sata", "sde")

@@ -728,9 +728,9 @@ class TestWhatAGuestWrites:
         driver.refresh(wanted(**NEW))
         assert role(drive) == "new"
         driver.forget_secrets(UUID, names=["admin_pass"])
-        imprint = image.read(drive.read_bytes()).imprint
-        assert imprint is not None
-        assert imprint.without == ("admin_pass",)
+        stamp = image.read(drive.read_bytes()).stamp
+        assert stamp is not None
+        assert stamp.without == ("admin_pass",)
 
     @pytest.mark.parametrize(
         "told",

@@ -278,16 +278,18 @@ def test_two_checks_at_a_time_do_not_disturb_each_other(
     assert hosts.left("a") == [DRIVE]
 
 
-@pytest.mark.parametrize("token", ["../../etc/passwd", "", "0", "x" * 32])
-def test_a_token_that_is_none_leads_nowhere(
-    make: Callable[..., Hosts], token: str
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "0", "x" * 32])
+def test_an_invalid_test_file_name_leads_nowhere(
+    make: Callable[..., Hosts], name: str
 ) -> None:
     hosts = make()
     domain = hosts.domain()
     with hosts.at("a") as driver:
         check = driver.check_can_live_migrate_destination(UUID)
-        forged = dataclasses.replace(check, token=token)
-        with pytest.raises(StoreError, match="is no token"):
+        forged = dataclasses.replace(check, test_file=name)
+        with pytest.raises(
+            StoreError, match="invalid name of a shared storage test file"
+        ):
             driver.check_can_live_migrate_source(
                 forged, domain, block_migration=False
             )

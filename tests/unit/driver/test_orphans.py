@@ -15,8 +15,8 @@ from oslo_config import cfg
 from cfgdrive_virt.conf import register_opts
 from cfgdrive_virt.driver.orphans import Pruned, prune, why_kept
 from cfgdrive_virt.model.drive import (
-    MARK,
-    MARK_OFFSETS,
+    BUILDER,
+    BUILDER_OFFSETS,
     FileLocation,
     StoredDrive,
 )
@@ -73,7 +73,9 @@ def settings(conf: Callable[..., cfg.ConfigOpts]) -> Settings:
 def store(instances: Path) -> FileStore:
     store = FileStore(instances)
     for uuid in (UUID, OTHER_UUID):
-        path = store.write(uuid, bytes(MARK_OFFSETS["iso9660"]) + MARK).path
+        path = store.write(
+            uuid, bytes(BUILDER_OFFSETS["iso9660"]) + BUILDER
+        ).path
         os.utime(path, (0, 0))
     return store
 

@@ -12,25 +12,30 @@ import pytest
 from cfgdrive_virt import (
     ConfigDriveRequest,
     DiskDevice,
-    Guest,
     Interface,
+    Machine,
     NetworkInfo,
     NicDevice,
     ShareDevice,
 )
 from cfgdrive_virt.exception import InvalidDomain
-from cfgdrive_virt.libvirt_xml.domain import MARK, Disk, Domain, small_domain
+from cfgdrive_virt.libvirt_xml.domain import (
+    NAMESPACE,
+    Disk,
+    Domain,
+    small_domain,
+)
 from cfgdrive_virt.model.request import Device
 
 from ..samples import MAC, OTHER_UUID, UUID, request
 from .golden import assert_is_golden
 
-X86 = Guest("x86_64")
+X86 = Machine("x86_64")
 
 
 def complete(
-    xml: str | bytes, told: Guest = X86, **fields: Any
-) -> tuple[ET.Element, Guest]:
+    xml: str | bytes, told: Machine = X86, **fields: Any
+) -> tuple[ET.Element, Machine]:
     """Return a completed domain, as libvirt would parse it."""
     domain = Domain(xml)
     guest = domain.complete(request(**fields), told)
@@ -170,9 +175,9 @@ def test_entities_do_not_multiply(depth: int) -> None:
 
 def test_a_domain_of_which_nothing_is_told_is_completed() -> None:
     domain = Domain("<domain type='kvm'/>")
-    guest = domain.complete(request(), Guest("x86_64", "pc"))
+    guest = domain.complete(request(), Machine("x86_64", "pc"))
     assert_is_golden(str(domain), "completed")
-    assert guest == Guest("x86_64", "pc")
+    assert guest == Machine("x86_64", "pc")
 
 
 def test_what_a_domain_says_of_itself_stays() -> None:
@@ -180,11 +185,11 @@ def test_what_a_domain_says_of_itself_stays() -> None:
         f"<domain><name>mine</name><uuid> {UUID.upper()}\n</uuid>"
         "<metadata><a xmlns='urn:a'/></metadata>"
         "<os><type arch='aarch64' machine='virt'>hvm</type></os></domain>",
-        Guest("x86_64", "pc"),
+        Machine("x86_64", "pc"),
     )
     assert root.findtext("name") == "mine"
     assert root.findtext("uuid") == UUID
-    assert guest == Guest("aarch64", "virt")
+    assert guest == Machine("aarch64", "virt")
     assert root.find("metadata/{urn:a}a") is not None
 
 
@@ -202,7 +207,7 @@ def test_a_domain_is_marked_as_ours_once() -> None:
     for _ in range(2):
         domain.complete(request(), X86)
     root = ET.fromstring(str(domain))
-    assert len(root.findall(f"metadata/{{{MARK}}}instance")) == 1
+    assert len(root.findall(f"metadata/{{{NAMESPACE}}}instance")) == 1
 
 
 @pytest.mark.parametrize("uuid", [OTHER_UUID, "x", "../..", f"{UUID}0"])
@@ -241,7 +246,7 @@ def test_a_machine_that_xml_cannot_name_is_an_error_of_ours(
     # Its name may be an image property, and so a tenant's.
     told = {"architecture": "x86_64", field: f"pc{char}"}
     with pytest.raises(InvalidDomain):
-        complete("<domain/>", Guest(**told))
+        complete("<domain/>", Machine(**told))
 
 
 def test_a_disk_is_added_to_the_devices() -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.model.drive import MARK, FileLocation
+from cfgdrive_virt.model.drive import BUILDER, FileLocation
 from cfgdrive_virt.store import file as store_file
 from cfgdrive_virt.store.atomic_write import write_file
 from cfgdrive_virt.store.file import FileStore
@@ -829,17 +829,17 @@ def test_an_error_without_a_remedy_is_told_in_the_systems_words(
     )
 
 
-MARKED = {
-    "iso9660": bytes(16 * 2048 + 574) + MARK + bytes(9),
-    "vfat": (bytes(62) + MARK).ljust(510, b"\0") + b"\x55\xaa",
+BUILT_HERE = {
+    "iso9660": bytes(16 * 2048 + 574) + BUILDER + bytes(9),
+    "vfat": (bytes(62) + BUILDER).ljust(510, b"\0") + b"\x55\xaa",
 }
 
 
-@pytest.mark.parametrize("image_format", MARKED)
+@pytest.mark.parametrize("image_format", BUILT_HERE)
 def test_all_drives_are_found_and_what_is_known_of_them(
     store: FileStore, instances: Path, image_format: str
 ) -> None:
-    data = MARKED[image_format]
+    data = BUILT_HERE[image_format]
     store.write(UUID, data)
     store.write(OTHER_UUID, b"nova's")
     leftover = store.location(UUID).path.with_name("disk.config.new")
@@ -866,7 +866,7 @@ def test_all_drives_are_found_and_what_is_known_of_them(
 
 def test_a_mark_in_a_tenants_file_is_none(store: FileStore) -> None:
     # Where ISO9660 has it, on a VFAT image of somebody else.
-    data = bytes(510) + b"\x55\xaa" + MARKED["iso9660"][512:]
+    data = bytes(510) + b"\x55\xaa" + BUILT_HERE["iso9660"][512:]
     store.write(UUID, data)
     (drive,) = store.drives()
     assert drive.ours is False

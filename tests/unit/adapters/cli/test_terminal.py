@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cfgdrive_virt import Decision, Requirement
+from cfgdrive_virt import Decision, Verdict
 from cfgdrive_virt.adapters.cli import terminal
 from cfgdrive_virt.adapters.cli.terminal import printable
 from cfgdrive_virt.driver.driver import Plan
@@ -103,7 +103,7 @@ def test_a_plan_is_told_with_its_reasons(encoding: str) -> None:
     decision = Decision(
         "vfat", "disk", "virtio", "vdz", readonly=False, reason="why not"
     )
-    plan = Plan(Requirement(True, "asked"), decision, None, "<disk/>\n")
+    plan = Plan(Verdict(True, "asked"), decision, None, "<disk/>\n")
     told = tell(encoding, terminal.print_plan, plan)
     for words in (
         "yes: asked",
@@ -117,7 +117,7 @@ def test_a_plan_is_told_with_its_reasons(encoding: str) -> None:
 @ENCODINGS
 def test_a_plan_without_a_drive_is_told_in_a_line(encoding: str) -> None:
     told = tell(
-        encoding, terminal.print_plan, Plan(Requirement(False, "nobody asked"))
+        encoding, terminal.print_plan, Plan(Verdict(False, "nobody asked"))
     )
     assert told == "drive   no: nobody asked\n"
 
