@@ -28,7 +28,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "cfgdrive-virt = cfgdrive_virt.adapters.cli:main",
+            "cfgdrive-virt = cfgdrive_virt.adapters.cli.main:main",
         ],
         "oslo.config.opts": [
             "cfgdrive_virt = cfgdrive_virt.conf:list_opts",

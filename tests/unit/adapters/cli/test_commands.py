@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cfgdrive_virt.adapters.cli import main
+from cfgdrive_virt.adapters.cli.main import main
 from cfgdrive_virt.image import iso9660, read
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.store import file_system
