@@ -1,7 +1,8 @@
 """Is a drive needed, of which format, on which device - and why?
 
-Pure functions: nothing is read or built, so an operator can ask what would
-happen.  Every answer has its reason in words.
+Pure functions of the settings and of what they are given (a request, the
+type of a file system): they read and build nothing, so an operator can ask
+what would happen.  Every answer has its reason in words.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
-from cfgdrive_virt.conf import GROUP
 from cfgdrive_virt.exception import UnsupportedCombination
 from cfgdrive_virt.model.decision import Decision, Machine, Verdict
 from cfgdrive_virt.model.drive import ISO9660, VFAT
 from cfgdrive_virt.model.request import Request
+from cfgdrive_virt.model.settings import Settings
 
 #: Other names that images have for libvirt's.
 _ALIASES = {
@@ -32,8 +33,8 @@ _DISK_BUSES = ("virtio", *_CDROM_BUSES)
 #: Operating systems, by Glance's os_distro, that read a drive by Afterburn.
 _AFTERBURN = ("coreos", "fedora-coreos", "flatcar", "rhcos")
 
-#: As mount(8) names them.  To the policy, one that isn't listed is a host's
-#: own: a drive is then copied that needn't be, and none is lost.
+#: As mount(8) names them.  The policy takes any other for a host's own: at
+#: worst a drive is copied needlessly, and none is lost.
 _SHARED_FILE_SYSTEMS = frozenset({
     "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.ceph-fuse",
     "fuse.glusterfs", "fuse.juicefs", "fuse.mfs", "fuse.moosefs",
@@ -42,9 +43,9 @@ _SHARED_FILE_SYSTEMS = frozenset({
     "ocfs2", "orangefs", "panfs", "pvfs2", "quobyte", "smb3", "wekafs",
 })  # fmt: skip
 
-#: Letters by bus, the last first: volumes that are added later count from
-#: the other end.  IDE has four slots.  Up to f, SATA and SCSI need no
-#: controller beyond the first: those come before the others.
+#: Letters by bus, the last first: volumes that are attached later count from
+#: the other end.  IDE has four slots.  Up to f, SATA and SCSI need no second
+#: controller, so these letters come first.
 _LETTERS = {
     "virtio": "zyxwvutsrqponmlkjihgfedcba",
     "ide": "dcba",
@@ -60,14 +61,14 @@ _PREFIXES = {
     "usb": "sd",
 }
 
-#: And to whoever removes drives, one that isn't among these may be shared.
+#: Before drives are removed, any other counts as shared.
 _LOCAL_FILE_SYSTEMS = frozenset({
     "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay",
     "ramfs", "tmpfs", "xfs", "zfs",
 })  # fmt: skip
 
 
-def required(request: Request, *, force_config_drive: bool) -> Verdict:
+def required(settings: Settings, request: Request) -> Verdict:
     """Decide whether an instance gets a config drive.
 
     :raises UnsupportedCombination: if img_config_drive has a value that
@@ -83,13 +84,13 @@ def required(request: Request, *, force_config_drive: bool) -> Verdict:
         return Verdict(True, "the request asks for one")
     if wish == "mandatory":
         return Verdict(True, "image property img_config_drive=mandatory")
-    if force_config_drive and not request.launched:
+    if settings.force_config_drive and not request.launched:
         return Verdict(True, "force_config_drive is set")
-    if force_config_drive:
+    if settings.force_config_drive:
         return Verdict(
             False,
-            "force_config_drive is for new instances, and this one has been"
-            " launched before",
+            "force_config_drive applies to new instances, and this one has"
+            " been launched before",
         )
     return Verdict(
         False,
@@ -99,12 +100,9 @@ def required(request: Request, *, force_config_drive: bool) -> Verdict:
 
 
 def machine(
-    request: Request,
-    *,
-    host_architecture: str,
-    machine_types: Mapping[str, str],
+    settings: Settings, request: Request, host_architecture: str
 ) -> Machine:
-    """Return what image properties and configuration tell of the machine.
+    """Return the machine that image properties and options ask for.
 
     :raises UnsupportedCombination: if a property can't be a machine's
     """
@@ -123,99 +121,92 @@ def machine(
         # They become part of libvirt's XML, and images are a tenant's.
         if value is not None and not _MACHINE.fullmatch(value):
             raise UnsupportedCombination(
-                f"image property {name}={value!a} is no name that libvirt"
+                f"image property {name}={value!a} is not a name that libvirt"
                 " knows"
             )
     return Machine(
-        architecture, machine_type or machine_types.get(architecture)
+        architecture, machine_type or settings.machine_types.get(architecture)
     )
 
 
-def sharing(
-    *, images_type: str, shared: bool | None, file_system: str
-) -> Verdict:
+def sharing(settings: Settings, file_system: str) -> Verdict:
     """Decide whether hosts share the place of the drives.
 
-    :param shared: whether they share instances_path; None where its file
-        system has to tell
     :param file_system: the type of instances_path's, as mount(8) names it
     """
-    if images_type == "rbd":
+    if settings.in_rbd:
         return Verdict(True, "hosts share the Ceph pool")
+    return sharing_of_files(settings, file_system)
+
+
+def sharing_of_files(settings: Settings, file_system: str) -> Verdict:
+    """Decide whether hosts share instances_path, whatever it holds.
+
+    :param file_system: as for :func:`sharing`
+    """
+    shared = settings.instances_path_shared
     if shared is not None:
-        told = "yes" if shared else "no"
-        return Verdict(shared, f"[{GROUP}] instances_path_shared={told}")
+        value = "yes" if shared else "no"
+        return Verdict(
+            shared, f"[cfgdrive_virt] instances_path_shared={value}"
+        )
     kind = file_system or "a file system of unknown type"
     if file_system in _SHARED_FILE_SYSTEMS:
         return Verdict(True, f"hosts share instances_path on {kind}")
     return Verdict(False, f"hosts don't share instances_path on {kind}")
 
 
-def is_local(
-    *, images_type: str, shared: bool | None, file_system: str
-) -> bool:
+def is_local(settings: Settings, file_system: str) -> bool:
     """Tell whether no other host has its drives in the same place, for sure.
 
-    Arguments are those of :func:`sharing`.
+    :param file_system: as for :func:`sharing`
     """
-    if images_type == "rbd":
+    if settings.in_rbd:
         return False
-    if shared is not None:
-        return not shared
+    if settings.instances_path_shared is not None:
+        return not settings.instances_path_shared
     return file_system in _LOCAL_FILE_SYSTEMS
 
 
 def must_survive(
-    *,
-    images_type: str,
-    live_migration: str,
-    shared: Verdict,
-    carried: bool = False,
+    settings: Settings, file_system: str, *, carried: bool = False
 ) -> Verdict:
-    """Decide whether a drive must survive live migration by being copied.
+    """Decide whether live migration has to copy the drives.
 
-    :param live_migration: ``always``, ``never`` or ``auto``
-    :param shared: what :func:`sharing` said
+    :param file_system: as for :func:`sharing`
     :param carried: whether the service brings a drive to the destination
         itself, by the hooks of live migration
     """
-    if live_migration == "auto" and not shared and carried:
+    shared = sharing(settings, file_system)
+    if settings.live_migration == "auto" and not shared and carried:
         return Verdict(False, f"the service carries it where {shared.reason}")
-    if live_migration == "auto" or images_type == "rbd":
+    if settings.live_migration == "auto" or settings.in_rbd:
         return Verdict(not shared, shared.reason)
     return Verdict(
-        live_migration == "always",
-        f"[{GROUP}] live_migration={live_migration}",
+        settings.live_migration == "always",
+        f"[cfgdrive_virt] live_migration={settings.live_migration}",
     )
 
 
 def decide(
-    machine: Machine,
-    *,
-    image_properties: Mapping[str, str],
-    images_type: str,
-    config_drive_format: str | None,
-    virt_type: str,
-    migration: Verdict,
-    disk_prefix: str | None = None,
+    settings: Settings, request: Request, machine: Machine, migration: Verdict
 ) -> Decision:
     """Decide on a drive's format and device.
 
-    :param config_drive_format: None where nobody set it
-    :param migration: what :func:`must_survive` said
+    :param migration: what :func:`must_survive` returned
     :raises UnsupportedCombination: naming both sides of what excludes
         each other
     """
-    if virt_type not in ("kvm", "qemu"):
+    if settings.virt_type not in ("kvm", "qemu"):
         raise UnsupportedCombination(
-            f"[libvirt] virt_type={virt_type} can't have a config drive; kvm"
-            " and qemu can"
+            f"[libvirt] virt_type={settings.virt_type} can't have a config"
+            " drive; kvm and qemu can"
         )
-    in_rbd = images_type == "rbd"
-    if config_drive_format is not None:
-        image_format = config_drive_format
+    properties = request.image_properties
+    if settings.config_drive_format is not None:
+        image_format = settings.config_drive_format
         why_format = "because config_drive_format is set"
-    elif migration and not in_rbd:
+    elif migration and not settings.in_rbd:
         image_format = VFAT
         why_format = (
             f"because {migration.reason}: live migration copies a drive only"
@@ -223,29 +214,25 @@ def decide(
         )
     else:
         image_format = ISO9660
-        why_format = f"as every reader takes it, and {migration.reason}"
-    if in_rbd or image_format == VFAT:
+        why_format = f"because every reader takes it, and {migration.reason}"
+    if settings.in_rbd or image_format == VFAT:
         device: Literal["cdrom", "disk"] = "disk"
-        bus, why_bus = _disk_bus(machine, image_properties.get("hw_disk_bus"))
+        bus, why_bus = _disk_bus(machine, properties.get("hw_disk_bus"))
     else:
         device = "cdrom"
-        bus, why_bus = _cdrom_bus(
-            machine, image_properties.get("hw_cdrom_bus")
-        )
-    place = "RBD" if in_rbd else "a file"
+        bus, why_bus = _cdrom_bus(machine, properties.get("hw_cdrom_bus"))
+    place = "RBD" if settings.in_rbd else "a file"
     return Decision(
         format=image_format,
         device=device,
         bus=bus,
-        target=free_target(bus, device, disk_prefix, machine.targets),
+        target=free_target(bus, device, settings.disk_prefix, machine.targets),
         # In RBD an ISO9660 drive is writable too: QEMU then holds a watch on
-        # the volume, so that nobody removes it from under a guest.
+        # the volume, which keeps others from removing it under a guest.
         readonly=device == "cdrom",
         reason=f"a drive in {place}; {image_format} {why_format}; a {device}"
         f" on {bus} {why_bus}",
-        warnings=tuple(
-            _warnings(image_format, device, image_properties, migration)
-        ),
+        warnings=tuple(_warnings(image_format, device, properties, migration)),
     )
 
 
@@ -287,7 +274,7 @@ def _cdrom_bus(machine: Machine, wish: str | None) -> tuple[str, str]:
         return "scsi", f"because {machine.architecture} has no IDE"
     if not _has_ide(machine):
         return "sata", f"because {machine.description} has no IDE"
-    return "ide", f"as ever for {machine.description}"
+    return "ide", f"as usual for {machine.description}"
 
 
 def _has_ide(machine: Machine) -> bool:

@@ -1,11 +1,10 @@
-"""What the options say now, as one checked value."""
+"""The options become one checked value."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from cfgdrive_virt.conf import GROUP
 from cfgdrive_virt.exception import InvalidConfiguration
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.drive import Monitor
+from cfgdrive_virt.model.settings import Settings
 
 LOG = logging.getLogger(__name__)
 
@@ -26,50 +26,6 @@ _CONNECT_TIMEOUT = 5
 _CACHE_MODES = (
     "default", "none", "writethrough", "writeback", "directsync", "unsafe",
 )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
-    """What the options say now.
-
-    :param config_drive_format: None where nobody set it
-    :param cache_modes: by type of disk source
-    :param machine_types: by architecture
-    :param instances_path_shared: None where the file system has to tell
-    :param max_drive_size: in bytes
-    :param rbd_connect_timeout: in seconds, as are rbd_operation_timeout
-        and rbd_destroy_interval
-    :param rbd_monitors: empty where the cluster has to tell
-    :param one_shot_secrets: names of a request's fields
-    """
-
-    instances_path: Path
-    force_config_drive: bool
-    config_drive_format: str | None
-    skip_versions: frozenset[str]
-    dhcp_domain: str
-    vendordata_static: bool
-    vendordata_jsonfile_path: str | None
-    virt_type: str
-    images_type: str
-    cache_modes: Mapping[str, str]
-    discard: str | None
-    machine_types: Mapping[str, str]
-    disk_prefix: str | None
-    max_drive_size: int
-    live_migration: str
-    instances_path_shared: bool | None
-    verify_drive: bool
-    rbd_pool: str
-    rbd_ceph_conf: str
-    rbd_user: str | None
-    rbd_secret_uuid: str | None
-    rbd_connect_timeout: int
-    rbd_operation_timeout: int
-    rbd_destroy_retries: int
-    rbd_destroy_interval: int
-    rbd_monitors: tuple[Monitor, ...]
-    one_shot_secrets: tuple[str, ...]
 
 
 def read_settings(conf: cfg.ConfigOpts) -> Settings:

@@ -21,8 +21,8 @@ from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.drive import VFAT, DriveImage
 from cfgdrive_virt.model.request import RenderedRequest, Request
+from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
-from cfgdrive_virt.settings import Settings
 
 
 def tree_of(

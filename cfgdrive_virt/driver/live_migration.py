@@ -1,14 +1,15 @@
 """An instance's drive on its way to another host, while the guest runs.
 
-libvirt copies no read-only disk and checks none: a guest reads whatever its
-destination has in that place, zeros for instance.  A writable one it copies
+libvirt copies no read-only disk and checks none: the guest reads whatever its
+destination has in that place, zeros for instance.  A writable disk it copies
 into a file of the same size.  So in either case the destination fetches the
 bytes before the guest moves, verifies them by their sum, and places them as
 any other drive, whole or not at all; then libvirt may copy them once more.
 
-Fetched, not sent: only so does the file appear under its name at once, with
-the owner and mode that this host's files have.  By what, the service decides;
-``adapters.libvirt.block_peek`` reads them through the source's libvirtd.
+The destination fetches, and the source doesn't send: only so does the file
+appear under its name at once, with the owner and mode that this host's files
+have.  The service decides how to fetch; ``adapters.libvirt.block_peek`` reads
+the bytes through the source's libvirtd.
 
     destination: check_can_live_migrate_destination
     source:      check_can_live_migrate_source
@@ -24,25 +25,20 @@ No lock is held between the hooks, and none on two hosts at a time.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
-from cfgdrive_virt.driver import operation_log, stores
-from cfgdrive_virt.driver.make_ready import Upkeep, refuse_users
+from cfgdrive_virt.driver import stores
+from cfgdrive_virt.driver.host import Hooks
+from cfgdrive_virt.driver.instance_drive import InstanceDrive
 from cfgdrive_virt.driver.migration_checks import (
     check_fetched,
     check_place,
+    drive_here,
     is_shared,
-    store_for,
 )
-from cfgdrive_virt.driver.planner import canonical
-from cfgdrive_virt.driver.status import examine
-from cfgdrive_virt.exception import (
-    DriveUnreadable,
-    MigrationRefused,
-    StoreError,
-)
-from cfgdrive_virt.libvirt_xml.domain import Domain
+from cfgdrive_virt.driver.operation_log import operation
+from cfgdrive_virt.exception import MigrationRefused, StoreError
+from cfgdrive_virt.libvirt_xml.domain import Disk, Domain
 from cfgdrive_virt.model.drive import is_drive
 from cfgdrive_virt.model.migration import (
     DestinationCheck,
@@ -50,11 +46,11 @@ from cfgdrive_virt.model.migration import (
     sum_of,
 )
 from cfgdrive_virt.model.status import FRESH, MISSING
+from cfgdrive_virt.model.value import checked_uuid
 from cfgdrive_virt.store import migration_files
-from cfgdrive_virt.store.lock import locked
 
 
-class LiveMigration(Upkeep):
+class LiveMigration(Hooks):
     """The hooks of a live migration's two hosts."""
 
     def check_can_live_migrate_destination(
@@ -62,35 +58,34 @@ class LiveMigration(Upkeep):
     ) -> DestinationCheck:
         """Tell the source where this host would have an instance's drive.
 
-        :raises StoreError: if it can't have one
+        :raises StoreError: if this host can't have one
         """
-        uuid = canonical(uuid)
-        settings = self.settings
-        with operation_log.operation(
-            "check_can_live_migrate_destination", uuid
-        ) as entry:
+        with operation(
+            self._host, "check_can_live_migrate_destination", uuid
+        ) as check:
+            settings = check.settings
             locations = tuple(
-                str(store.location(uuid))
-                for store in stores.stores_of(settings)
+                str(drive.location) for drive in check.drives.everywhere
             )
-            entry.outcome = f"would have {locations[0]}"
+            check.outcome = f"would have {locations[0]}"
             cluster = None
-            if stores.in_rbd(settings):
+            if settings.in_rbd:
                 cluster = stores.rbd_store_of(settings).cluster()
-            test_file = self._urandom(16).hex()
-            with locked(settings.instances_path, uuid):
+            name = self._host.urandom(16).hex()
+            with check.locked():
                 migration_files.make_test_file(
-                    settings.instances_path, uuid, test_file
+                    settings.instances_path, check.uuid, name
                 )
-        return DestinationCheck(uuid, locations, cluster, test_file)
+        return DestinationCheck(check.uuid, locations, cluster, name)
 
     def cleanup_live_migration_destination_check(
         self, check: DestinationCheck
     ) -> None:
         """Remove what the check left on this host, the destination."""
-        root = self.settings.instances_path
         migration_files.remove_test_file(
-            root, canonical(check.uuid), check.test_file
+            self._host.settings.instances_path,
+            checked_uuid(check.uuid),
+            check.test_file,
         )
 
     def check_can_live_migrate_source(
@@ -104,69 +99,54 @@ class LiveMigration(Upkeep):
 
         Return None if the guest has no drive.
 
-        :param check: what the destination said
+        :param check: the destination's answer
         :param domain_xml: of the guest as it runs
-        :param block_migration: whether libvirt is told to copy the drive's
+        :param block_migration: whether libvirt is asked to copy the drive's
             disk (VIR_MIGRATE_NON_SHARED_DISK, and no list of disks without it)
         :raises MigrationRefused: saying why, and what to do
         :raises StoreError: if the drive can't be looked at
         """
-        uuid = canonical(check.uuid)
-        settings = self.settings
-        with operation_log.operation(
-            "check_can_live_migrate_source", uuid
-        ) as entry:
-            domain = Domain(domain_xml)
-            for store in stores.stores_of(settings):
-                location = store.location(uuid)
-                disk = domain.disk_of(location.source)
-                if disk is not None:
-                    break
-            else:
-                store = stores.store_of(settings)
-                location = store.location(uuid)
-                for other in filter(is_drive, domain.disk_sources()):
-                    raise MigrationRefused(
-                        f"the guest's drive is {other}, and the configuration"
-                        f" says {location}; use the configuration that it was"
-                        " spawned with"
-                    )
-                if store.exists(uuid):
-                    raise MigrationRefused(
-                        f"the guest hasn't got its drive, {location}, now:"
-                        " refresh it, or unrescue it"
-                    )
-                entry.outcome = "there is no drive"
+        with operation(
+            self._host, "check_can_live_migrate_source", check.uuid
+        ) as source:
+            found = _attached(source.drives.everywhere, Domain(domain_xml))
+            if found is None:
+                source.outcome = "there is no drive"
                 return None
-            check_place(settings, check, location)
-            shared = is_shared(settings, check, location)
-            entry.outcome = f"can be migrated: {location}"
+            drive, disk = found
+            location = drive.location
+            check_place(source.drives, check, location)
+            shared = is_shared(source.settings, check, location)
+            source.outcome = f"can be migrated: {location}"
             if shared:
-                entry.reason = "both hosts see it"
+                source.reason = "both hosts see it"
                 if block_migration and not disk.is_readonly:
                     raise MigrationRefused(
                         f"both hosts see {location}, and a block migration"
                         " would copy it over itself: migrate without"
                     )
                 return MigratingDrive(
-                    uuid, str(location), shared=True, readonly=disk.is_readonly
+                    source.uuid,
+                    str(location),
+                    shared=True,
+                    readonly=disk.is_readonly,
                 )
             if not disk.is_readonly and not block_migration:
                 raise MigrationRefused(
                     f"{location} is writable and on storage of this host:"
-                    " libvirt moves it in a block migration only; ask for one"
+                    " libvirt moves it in a block migration only; request one"
                 )
-            data = self._read(settings, store, uuid)
-            found = examine(location, data, settings)
-            # What is writable is the guest's: what it made of it goes with it.
-            if data is None or (disk.is_readonly and found.state != FRESH):
+            data = drive.read()
+            state = drive.judge(data)
+            # A guest may have changed a writable drive: it goes as it is.
+            if data is None or (disk.is_readonly and state.state != FRESH):
                 raise MigrationRefused(
-                    f"{location} is {found}; a hard reboot makes it anew, and"
-                    " so does cfgdrive-virt refresh"
+                    f"{location} is {state}; a hard reboot or cfgdrive-virt"
+                    " refresh rebuilds it"
                 )
-            entry.reason = f"the destination fetches it; it is {found}"
+            source.reason = f"the destination fetches it; it is {state}"
         return MigratingDrive(
-            uuid,
+            source.uuid,
             str(location),
             shared=False,
             readonly=disk.is_readonly,
@@ -176,17 +156,17 @@ class LiveMigration(Upkeep):
         )
 
     def read_migrating(self, drive: MigratingDrive) -> bytes:
-        """Return the bytes of the source's drive, for the one who fetches.
+        """Return the bytes of the source's drive, for the destination.
 
-        :raises MigrationRefused: if there is none any more
+        :raises MigrationRefused: if it is missing
         :raises StoreError: if it can't be read
         """
-        uuid = canonical(drive.uuid)
-        settings = self.settings
-        store = store_for(settings, drive)
-        data = self._read(settings, store, uuid)
+        uuid = checked_uuid(drive.uuid)
+        drives = self._host.drives_of(uuid, self._host.settings)
+        source = drive_here(drives, drive)
+        data = source.read()
         if data is None:
-            raise MigrationRefused(f"{store.location(uuid)} is missing")
+            raise MigrationRefused(f"{source.location} is missing")
         return data
 
     def pre_live_migration(
@@ -196,63 +176,56 @@ class LiveMigration(Upkeep):
 
         :param fetch: returns the bytes of the source's drive; not called if
             the same are here already
-        :raises MigrationRefused: if what came isn't what the source has
+        :raises MigrationRefused: if the bytes aren't the source's
         :raises StoreError: if it can't be written; nothing is left then
         """
-        uuid = canonical(drive.uuid)
-        settings = self.settings
-        with operation_log.operation("pre_live_migration", uuid) as entry:
-            store = store_for(settings, drive)
-            location = store.location(uuid)
+        with operation(self._host, "pre_live_migration", drive.uuid) as begun:
+            here = drive_here(begun.drives, drive)
+            location = here.location
             if drive.shared:
-                found = self._look(settings, store, uuid)
+                found = here.examine()
                 whole = found.state == FRESH or not drive.readonly
                 if found.state == MISSING or not whole:
                     raise MigrationRefused(
                         f"{location} is {found} here: this host doesn't share"
-                        " it with the source; see that its storage is mounted"
+                        " it with the source; check that its storage is"
+                        " mounted"
                     )
-                entry.outcome = "both hosts see it"
+                begun.outcome = "both hosts see it"
                 return
-            data = None
-            with contextlib.suppress(DriveUnreadable):
-                data = self._read(settings, store, uuid)
+            data = here.read_if_readable()
             if data is None or not drive.is_same(data):
                 data = fetch()
-            check_fetched(settings, drive, location, data)
-            with locked(settings.instances_path, uuid):
-                if store.exists(uuid):
-                    refuse_users(store, uuid)
-                with migration_files.awaiting_guest(
-                    settings.instances_path, location
-                ):
-                    store.write(uuid, data)
-            entry.outcome = f"placed {location}, {len(data):,} bytes"
+            check_fetched(here, drive, data)
+            with begun.locked():
+                if here.exists():
+                    here.refuse_users()
+                root = begun.settings.instances_path
+                with migration_files.awaiting_guest(root, location):
+                    here.write(data)
+            begun.outcome = f"placed {location}, {len(data):,} bytes"
 
     def post_live_migration(self, drive: MigratingDrive) -> None:
         """Remove the drive from the source, once the guest has left.
 
-        :raises StoreError: if a guest on this host has it
+        :raises StoreError: if a guest on this host has it open
         """
-        uuid = canonical(drive.uuid)
-        settings = self.settings
-        with operation_log.operation("post_live_migration", uuid) as entry:
-            store = store_for(settings, drive)
+        with operation(self._host, "post_live_migration", drive.uuid) as begun:
+            here = drive_here(begun.drives, drive)
             if drive.shared:
-                entry.outcome = "left alone: both hosts see it"
+                begun.outcome = "left alone: both hosts see it"
                 return
-            with locked(settings.instances_path, uuid):
-                if not store.exists(uuid):
-                    entry.outcome = "there was none"
+            with begun.locked():
+                if not here.exists():
+                    begun.outcome = "there was none"
                     return
-                location = store.location(uuid)
-                if migration_files.inode(location) != drive.inode:
-                    entry.outcome = f"left alone {location}"
-                    entry.reason = "it is another one than has been migrated"
+                if migration_files.inode(here.location) != drive.inode:
+                    begun.outcome = f"left alone {here.location}"
+                    begun.reason = "it is not the drive that was migrated"
                     return
-                refuse_users(store, uuid)
-                store.delete(uuid)
-            entry.outcome = "removed"
+                here.refuse_users()
+                here.store.delete(begun.uuid)
+            begun.outcome = "removed"
 
     def post_live_migration_at_destination(
         self, drive: MigratingDrive
@@ -261,47 +234,67 @@ class LiveMigration(Upkeep):
 
         :raises StoreError: if it isn't the source's, or damaged
         """
-        uuid = canonical(drive.uuid)
-        settings = self.settings
-        with operation_log.operation(
-            "post_live_migration_at_destination", uuid
-        ) as entry:
-            store = store_for(settings, drive)
-            location = store.location(uuid)
-            data = self._read(settings, store, uuid)
+        with operation(
+            self._host, "post_live_migration_at_destination", drive.uuid
+        ) as begun:
+            here = drive_here(begun.drives, drive)
+            data = here.read()
             if not drive.has_arrived(data):
-                found = examine(location, data, settings)
+                found = here.judge(data)
                 what = "another one" if found.state == FRESH else found
                 raise StoreError(
-                    f"the guest has come without its drive: {location} is"
-                    f" {what}; refresh it (cfgdrive-virt refresh)"
+                    "the guest arrived without its drive:"
+                    f" {here.location} is {what}; refresh it (cfgdrive-virt"
+                    " refresh)"
                 )
             if not drive.shared:
-                migration_files.stop_awaiting(location)
-            entry.outcome = f"verified {location}"
+                migration_files.stop_awaiting(here.location)
+            begun.outcome = f"verified {here.location}"
 
     def rollback_live_migration_at_destination(
         self, drive: MigratingDrive
     ) -> None:
-        """Remove the drive from the destination, where no guest has come.
+        """Remove the drive from the destination, if no guest has arrived.
 
-        :raises StoreError: if a guest on this host has it
+        :raises StoreError: if a guest on this host has it open
         """
-        uuid = canonical(drive.uuid)
-        settings = self.settings
-        with operation_log.operation(
-            "rollback_live_migration_at_destination", uuid
-        ) as entry:
-            store = store_for(settings, drive)
-            location = store.location(uuid)
+        with operation(
+            self._host, "rollback_live_migration_at_destination", drive.uuid
+        ) as begun:
+            here = drive_here(begun.drives, drive)
             if drive.shared:
-                entry.outcome = "left alone: both hosts see it"
+                begun.outcome = "left alone: both hosts see it"
                 return
-            with locked(settings.instances_path, uuid):
-                if not migration_files.awaits_guest(location):
-                    entry.outcome = "there is none that was placed"
+            with begun.locked():
+                if not migration_files.awaits_guest(here.location):
+                    begun.outcome = "no drive was placed"
                     return
-                if store.exists(uuid):
-                    refuse_users(store, uuid)
-                store.delete(uuid)
-            entry.outcome = "removed"
+                if here.exists():
+                    here.refuse_users()
+                here.store.delete(begun.uuid)
+            begun.outcome = "removed"
+
+
+def _attached(
+    drives: tuple[InstanceDrive, ...], domain: Domain
+) -> tuple[InstanceDrive, Disk] | None:
+    """Return the drive that a guest has, and its disk; None if it has none.
+
+    :raises MigrationRefused: if it should have one, or has another one
+    """
+    for drive in drives:
+        disk = domain.disk_of(drive.location.source)
+        if disk is not None:
+            return drive, disk
+    location = drives[0].location
+    for other in filter(is_drive, domain.disk_sources()):
+        raise MigrationRefused(
+            f"the guest's drive is {other}, and the configuration says"
+            f" {location}; use the configuration that it was spawned with"
+        )
+    if drives[0].exists():
+        raise MigrationRefused(
+            f"the guest doesn't have its drive, {location}, attached now:"
+            " refresh it, or unrescue it"
+        )
+    return None

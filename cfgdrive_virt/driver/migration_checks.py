@@ -1,28 +1,26 @@
-"""What one host of a live migration takes from the other one's word."""
+"""What one host of a live migration accepts from the other one."""
 
 from __future__ import annotations
 
+from cfgdrive_virt import policy
 from cfgdrive_virt.driver import stores
-from cfgdrive_virt.driver.planner import canonical
-from cfgdrive_virt.driver.status import examine
+from cfgdrive_virt.driver.instance_drive import InstanceDrive, InstanceDrives
 from cfgdrive_virt.exception import MigrationRefused
 from cfgdrive_virt.model.drive import Location, RbdLocation
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
+from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.status import FRESH
-from cfgdrive_virt.settings import Settings
-from cfgdrive_virt.store import migration_files
+from cfgdrive_virt.model.value import checked_uuid
+from cfgdrive_virt.store import file_system, migration_files
 
 
 def check_place(
-    settings: Settings, check: DestinationCheck, location: Location
+    drives: InstanceDrives, check: DestinationCheck, location: Location
 ) -> None:
-    """Refuse a destination that would have a drive somewhere else."""
-    ours = (
-        str(store.location(location.uuid))
-        for store in stores.stores_of(settings)
-    )
-    # One by one: what a host may once have had in a file is no place where
-    # the other one keeps its drives.
+    """Refuse a destination that would have the drive somewhere else."""
+    ours = (str(drive.location) for drive in drives.everywhere)
+    # One by one: where one host may once have kept drives, the other one
+    # doesn't keep its drives now.
     both = zip(ours, check.locations, strict=False)
     if (str(location), str(location)) not in both:
         raise MigrationRefused(
@@ -34,61 +32,53 @@ def check_place(
 
 
 def check_fetched(
-    settings: Settings,
-    drive: MigratingDrive,
-    location: Location,
-    data: object,
+    here: InstanceDrive, drive: MigratingDrive, data: object
 ) -> None:
     """Refuse bytes that aren't the source's drive."""
+    location = here.location
     if not isinstance(data, bytes) or len(data) != drive.size:
         raise MigrationRefused(
-            f"of {location} other than the source's {drive.size:,} bytes"
-            " came; try again"
+            f"the fetched {location} doesn't have the source's"
+            f" {drive.size:,} bytes; try again"
         )
     if not drive.readonly:
         # libvirt copies it once more: the guest may write meanwhile.
         return
     if not drive.is_same(data):
         raise MigrationRefused(
-            f"of {location} other bytes came than the source has, by"
-            " their SHA-256 sums; try again"
+            f"the fetched {location} doesn't have the source's SHA-256 sum;"
+            " try again"
         )
-    found = examine(location, data, settings)
+    found = here.judge(data)
     if found.state != FRESH:
-        raise MigrationRefused(
-            f"what the source has for {location} is {found}"
-        )
+        raise MigrationRefused(f"the source's {location} is {found}")
 
 
-def store_for(settings: Settings, drive: MigratingDrive) -> stores.Store:
-    """Return the store of a drive; refuse what can't be of one here."""
-    uuid = canonical(drive.uuid)
-    here = {
-        str(store.location(uuid)): store
-        for store in stores.stores_of(settings)
-    }
+def drive_here(drives: InstanceDrives, drive: MigratingDrive) -> InstanceDrive:
+    """Return this host's drive; refuse what can't be one here."""
     place = drive.location
-    store = here.get(place)
-    if store is None:
+    here = {str(known.location): known for known in drives.everywhere}
+    found = here.get(place)
+    if found is None:
         raise MigrationRefused(
             f"the drive is {place!a} on the other host, and would"
             f" be {next(iter(here))} here"
         )
-    most = stores.most_bytes(settings)
-    if not isinstance(drive.size, int) or drive.size > most:
+    limit = stores.size_limit(drives.settings)
+    if not isinstance(drive.size, int) or drive.size > limit:
         raise MigrationRefused(
             f"{place} would have {drive.size!a} bytes, and [cfgdrive_virt]"
-            f" max_drive_size allows {most:,} here"
+            f" max_drive_size allows {limit:,} here"
         )
-    if isinstance(store.location(uuid), RbdLocation) and not drive.shared:
+    if isinstance(found.location, RbdLocation) and not drive.shared:
         raise MigrationRefused(f"{place} is shared by all hosts")
-    return store
+    return found
 
 
 def is_shared(
     settings: Settings, check: DestinationCheck, location: Location
 ) -> bool:
-    """Tell whether both hosts see one drive; refuse what can't be told."""
+    """Tell whether both hosts see one drive; refuse what is in doubt."""
     if isinstance(location, RbdLocation):
         here = stores.rbd_store_of(settings).cluster()
         if check.cluster != here:
@@ -99,15 +89,14 @@ def is_shared(
         return True
     root = settings.instances_path
     seen = migration_files.sees_test_file(
-        root, canonical(check.uuid), check.test_file
+        root, checked_uuid(check.uuid), check.test_file
     )
-    told = stores.sharing_of_files(settings)
-    if told and not seen:
-        # To take what is shared for local would remove it, in the end.
+    expected = policy.sharing_of_files(settings, file_system.type_of(root))
+    if expected and not seen:
+        # Taken for local, a shared drive would be removed in the end.
         raise MigrationRefused(
-            f"the destination's {settings.instances_path} isn't this"
-            f" host's, and it should be: {told.reason}.  See that it is"
-            " mounted on both, or set [cfgdrive_virt]"
-            " instances_path_shared=no"
+            f"the destination doesn't share this host's {root}, and should:"
+            f" {expected.reason}.  Check that it is mounted on both, or set"
+            " [cfgdrive_virt] instances_path_shared=no"
         )
     return seen

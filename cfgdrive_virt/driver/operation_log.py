@@ -1,6 +1,6 @@
-"""One line of log for each operation on an instance's drive.
+"""What opens every hook: settings read once, the lock, and one line of log.
 
-In words for people, and in attributes of the record for programs:
+The line is for people, and the record's attributes are for programs:
 ``instance_uuid`` (which oslo.log knows), ``operation``, ``outcome``,
 ``reason`` and ``duration`` in seconds.  No secret is in any of them.
 """
@@ -13,58 +13,79 @@ import logging
 import time
 from collections.abc import Iterator
 
+from cfgdrive_virt.driver.host import Host
+from cfgdrive_virt.driver.instance_drive import InstanceDrives
 from cfgdrive_virt.exception import ConfigDriveError
+from cfgdrive_virt.model.settings import Settings
+from cfgdrive_virt.model.value import checked_uuid
+from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(slots=True)
-class Entry:
-    """What there is to say of an operation when it is over."""
+class Operation:
+    """A hook at work on one instance.
 
+    :param settings: as they were when it began
+    :param outcome: what it did, for the log
+    :param reason: why, for the log
+    """
+
+    host: Host
+    uuid: str
+    settings: Settings
+    drives: InstanceDrives
     outcome: str = "done"
     reason: str = ""
 
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the instance's ``drive`` lock.
+
+        :raises StoreError: on entry, if there is no place for locks
+        """
+        return locked(self.settings.instances_path, self.uuid)
+
 
 @contextlib.contextmanager
-def operation(name: str, uuid: str) -> Iterator[Entry]:
-    """Log how an operation ended, and how long it took.
+def operation(host: Host, name: str, uuid: str) -> Iterator[Operation]:
+    """Begin a hook, and log how it ends and how long it takes.
 
     :param name: the hook's
     :param uuid: the instance's
+    :raises InvalidRequest: if that isn't a UUID
+    :raises InvalidConfiguration: if an option has an invalid value
     """
-    entry = Entry()
+    uuid = checked_uuid(uuid)
     started = time.monotonic()
+    outcome, reason = "", ""
     try:
-        yield entry
+        settings = host.settings
+        begun = Operation(host, uuid, settings, host.drives_of(uuid, settings))
+        yield begun
+        outcome, reason = begun.outcome, begun.reason
     except ConfigDriveError as error:
-        # Whoever catches it decides how bad that is.
-        entry.outcome, entry.reason = "failed", str(error)
-        _write(name, uuid, entry, started)
+        # The caller decides how bad that is.
+        outcome, reason = "failed", str(error)
         raise
     except BaseException as error:
-        # What others raise may hold anything.
-        entry.outcome = f"ended by {type(error).__name__}"
-        entry.reason = ""
-        _write(name, uuid, entry, started)
+        # The text of a foreign exception may hold anything.
+        outcome = f"ended by {type(error).__name__}"
         raise
-    _write(name, uuid, entry, started)
-
-
-def _write(name: str, uuid: str, entry: Entry, started: float) -> None:
-    duration = time.monotonic() - started
-    LOG.info(
-        "Config drive of instance %s: %s: %s in %.3f s%s",
-        uuid,
-        name,
-        entry.outcome,
-        duration,
-        f": {entry.reason}" if entry.reason else "",
-        extra={
-            "instance_uuid": uuid,
-            "operation": name,
-            "outcome": entry.outcome,
-            "reason": entry.reason,
-            "duration": duration,
-        },
-    )
+    finally:
+        duration = time.monotonic() - started
+        LOG.info(
+            "Config drive of instance %s: %s: %s in %.3f s%s",
+            uuid,
+            name,
+            outcome,
+            duration,
+            f": {reason}" if reason else "",
+            extra={
+                "instance_uuid": uuid,
+                "operation": name,
+                "outcome": outcome,
+                "reason": reason,
+                "duration": duration,
+            },
+        )

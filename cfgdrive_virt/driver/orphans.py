@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from cfgdrive_virt.driver import stores
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import StoredDrive
-from cfgdrive_virt.settings import Settings
+from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)

@@ -1,50 +1,29 @@
-"""What is to be made for an instance, and why; nothing is changed by it.
-
-The only place, beside the adapters, that reads the configuration, the clock
-and the source of randomness.
-"""
+"""What would be built for an instance, and why; nothing is changed by it."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
-import time
-from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
-from oslo_config import cfg
-
 from cfgdrive_virt import policy
-from cfgdrive_virt.conf import register_opts
 from cfgdrive_virt.driver import build, stores
-from cfgdrive_virt.exception import (
-    DomainError,
-    DriveUnreadable,
-    InvalidRequest,
-    Problem,
-)
+from cfgdrive_virt.driver.host import Hooks, Host
 from cfgdrive_virt.libvirt_xml.disk import disk_xml
-from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.decision import Decision, Machine, Verdict
 from cfgdrive_virt.model.drive import DriveImage, Location
-from cfgdrive_virt.model.request import RenderedRequest, Request
+from cfgdrive_virt.model.request import Request
+from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
-from cfgdrive_virt.model.value import show
-from cfgdrive_virt.settings import Settings, read_settings
+from cfgdrive_virt.model.value import checked_uuid
+from cfgdrive_virt.store import file_system
 from cfgdrive_virt.store.lock import locked
-
-Peek = Callable[[Location, int], bytes | None]
-
-#: As nova: bytes of entropy for a guest whose request brings none.
-_SEED_SIZE = 512
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
     """What is done for an instance, and why.
 
-    Without a requirement there is no drive: the rest is None.
+    If no drive is required, the rest is None.
 
     :param disk_xml: the ``<disk>`` for the domain's ``<devices>``
     """
@@ -55,63 +34,31 @@ class Plan:
     disk_xml: str | None = None
 
 
-class Planner:
-    """Decide on config drives, and build them, as the configuration says.
-
-    :param conf: nova's configuration, or one of ours; options that aren't
-        registered yet are
-    :param clock: gives the drive's timestamp, in seconds since 1970
-    :param sleep: waits for so many seconds
-    :param urandom: gives so many random bytes
-    :param architecture: the host's, for images that name none
-    :param peek: reads a drive that this process may not, so many bytes of it
-        at most; returns None if it can't.  libvirt gives a disk's file to
-        QEMU's user, and a read-only one never back
-    :param carries: whether this service calls the hooks of live migration;
-        a read-only drive arrives, too, then, so that none need be VFAT
-    """
-
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        *,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
-        urandom: Callable[[int], bytes] = os.urandom,
-        architecture: str = platform.machine(),
-        peek: Peek | None = None,
-        carries: bool = False,
-    ) -> None:
-        register_opts(conf)
-        self._conf = conf
-        self._clock = clock
-        self._sleep = sleep
-        self._urandom = urandom
-        self._architecture = architecture
-        self._peek = peek
-        self._carries = carries
+class Planner(Hooks):
+    """Answer what a service asks before it calls the other hooks."""
 
     @property
     def settings(self) -> Settings:
         """Return what the options say now.
 
-        :raises InvalidConfiguration: if one has a value that it can't have
+        :raises InvalidConfiguration: if one has an invalid value
         """
-        return read_settings(self._conf)
+        return self._host.settings
 
     def machine(self, request: Request) -> Machine:
-        """Return what image properties and options tell of the machine."""
-        return self._machine(self.settings, request)
+        """Return the machine that image properties and options ask for."""
+        return policy.machine(self.settings, request, self._host.architecture)
 
     def required_by(self, request: Request) -> Verdict:
         """Tell whether an instance gets a config drive, and why.
 
-        It does if it was asked for one, if its image has
-        img_config_drive=mandatory, or if force_config_drive is set and it
-        hasn't been launched before.  A service stores the answer, as
-        config_drive of its later requests: force_config_drive may change.
+        It does if the request asks for one, if its image has
+        img_config_drive=mandatory, or if force_config_drive is set and the
+        instance hasn't been launched before.  Store the answer as
+        config_drive of the instance's later requests: force_config_drive may
+        change.
         """
-        return required(self.settings, request)
+        return policy.required(self.settings, request)
 
     def plan(
         self,
@@ -124,22 +71,20 @@ class Planner:
 
         A service puts ``disk_xml`` into the domain that it defines.
 
-        :param machine: the machine that is going to be defined; by default
-            what :meth:`machine` returns
-        :param rescue: whether it is the one that ``rescue`` makes a drive for
+        :param machine: the machine of that domain; by default what
+            :meth:`machine` returns
+        :param rescue: plan the drive that ``rescue`` builds
         :raises UnsupportedCombination: if settings exclude each other
-        :raises StoreError: if a Ceph cluster has to tell its monitors, and
-            can't be asked
+        :raises StoreError: if the Ceph cluster must be asked for its
+            monitors, and doesn't answer
         """
         settings = self.settings
-        requirement = required(settings, request)
-        if not requirement:
-            return Plan(requirement)
-        decision = self._decide(settings, request, machine)
-        store = (stores.rescue_store_of if rescue else stores.store_of)(
-            settings
-        )
-        location = store.location(request.uuid)
+        required = policy.required(settings, request)
+        if not required:
+            return Plan(required)
+        decision = decide(self._host, settings, request, machine)
+        drives = self._host.drives_of(request.uuid, settings)
+        location = (drives.rescue if rescue else drives.current).location
         xml = disk_xml(
             location,
             decision,
@@ -147,22 +92,32 @@ class Planner:
             discard=settings.discard,
             ceph=stores.ceph_access(settings),
         )
-        return Plan(requirement, decision, location, xml)
+        return Plan(required, decision, location, xml)
 
     def decide(
         self, request: Request, machine: Machine | None = None
     ) -> Decision:
-        """Return how a drive would be made and attached, and why.
+        """Return how a drive would be built and attached, and why.
 
         :param machine: as for :meth:`plan`
         :raises UnsupportedCombination: if settings exclude each other
         """
-        return self._decide(self.settings, request, machine)
+        return decide(self._host, self.settings, request, machine)
+
+    def tree(self, request: Request) -> MetadataTree:
+        """Return the files that an instance's drive would hold.
+
+        For a service that serves them in another way.  A request without
+        random_seed gets a new one each time.
+
+        :raises InvalidConfiguration: if the static vendor data is unusable
+        """
+        return self._host.tree_of(request, self.settings)
 
     def build(
         self, request: Request, image_format: str | None = None
     ) -> DriveImage:
-        """Return an instance's drive, put nowhere.
+        """Return the image of an instance's drive, without storing it.
 
         The same request, random_seed, timestamp and options give the same
         bytes.
@@ -174,114 +129,61 @@ class Planner:
         """
         settings = self.settings
         if image_format is None:
-            image_format = self._decide(settings, request).format
-        return self._build(settings, request, image_format)
+            image_format = decide(self._host, settings, request).format
+        return build.image_of(
+            self._host.tree_of(request, settings),
+            image_format,
+            settings,
+            uuid=request.uuid,
+            timestamp=self._host.timestamp,
+        )
 
     def location(self, uuid: str) -> Location:
         """Return where an instance's drive is, or would be.
 
-        :raises InvalidRequest: if that is no UUID
+        :raises InvalidRequest: if that isn't a UUID
         """
-        return stores.store_of(self.settings).location(canonical(uuid))
+        drives = self._host.drives_of(checked_uuid(uuid), self.settings)
+        return drives.current.location
+
+    def exists(self, uuid: str) -> bool:
+        """Tell whether an instance has a drive, whole or not.
+
+        :raises StoreError: if something else is in its place
+        """
+        drives = self._host.drives_of(checked_uuid(uuid), self.settings)
+        return drives.current.exists()
 
     def locked(self, uuid: str) -> AbstractContextManager[None]:
         """Hold an instance's ``domain`` lock, for as long as the context.
 
-        A service that works on the instance's domain, and calls the other
-        methods meanwhile, keeps others on this host from doing the same.
+        A service that works on the instance's domain, and calls the hooks
+        meanwhile, keeps others on this host from doing the same.
 
         :raises StoreError: on entry, if there is no place for locks
         """
-        return locked(self.settings.instances_path, canonical(uuid), "domain")
-
-    def _build(
-        self,
-        settings: Settings,
-        request: Request,
-        image_format: str,
-        without: Collection[str] = (),
-    ) -> DriveImage:
-        given = isinstance(request, RenderedRequest) or request.random_seed
-        seed = b"" if given else self._urandom(_SEED_SIZE)
-        return self._image(
-            settings,
-            request.uuid,
-            build.tree_of(request, settings, seed),
-            image_format,
-            without,
-        )
-
-    def _image(
-        self,
-        settings: Settings,
-        uuid: str,
-        tree: MetadataTree,
-        image_format: str,
-        without: Collection[str],
-    ) -> DriveImage:
-        return build.image_of(
-            tree,
-            image_format,
-            settings,
-            uuid=uuid,
-            timestamp=int(self._clock()),
-            without=without,
-        )
-
-    def _read(
-        self, settings: Settings, store: stores.Store, uuid: str
-    ) -> bytes | None:
-        location = store.location(uuid)
-        most = stores.most_bytes(settings)
-        try:
-            return store.read(location, most)
-        except DriveUnreadable as unread:
-            try:
-                data = self._peek(location, most) if self._peek else None
-            except DomainError as error:
-                raise DriveUnreadable(f"{unread}; {error}") from error
-            if data is None:
-                raise
-            return data
-
-    def _machine(self, settings: Settings, request: Request) -> Machine:
-        return policy.machine(
-            request,
-            host_architecture=self._architecture,
-            machine_types=settings.machine_types,
-        )
-
-    def _decide(
-        self,
-        settings: Settings,
-        request: Request,
-        machine: Machine | None = None,
-    ) -> Decision:
-        return policy.decide(
-            machine or self._machine(settings, request),
-            image_properties=request.image_properties,
-            images_type=settings.images_type,
-            config_drive_format=settings.config_drive_format,
-            virt_type=settings.virt_type,
-            migration=stores.must_survive(settings, carried=self._carries),
-            disk_prefix=settings.disk_prefix,
-        )
+        root = self.settings.instances_path
+        return locked(root, checked_uuid(uuid), "domain")
 
 
-def required(settings: Settings, request: Request) -> Verdict:
-    """Tell whether an instance gets a config drive, and why."""
-    return policy.required(
-        request, force_config_drive=settings.force_config_drive
-    )
+def decide(
+    host: Host,
+    settings: Settings,
+    request: Request,
+    machine: Machine | None = None,
+) -> Decision:
+    """Decide on a drive's format and device.
 
-
-def canonical(uuid: str) -> str:
-    """Return an instance's UUID as the stores have it.
-
-    :raises InvalidRequest: if it is none
+    :param machine: by default the one that the request asks for
+    :raises UnsupportedCombination: if settings exclude each other
     """
-    try:
-        return rules.canonical_uuid(uuid)
-    except ValueError as error:
-        problem = Problem("uuid", show(uuid), str(error))
-        raise InvalidRequest([problem]) from error
+    return policy.decide(
+        settings,
+        request,
+        machine or policy.machine(settings, request, host.architecture),
+        policy.must_survive(
+            settings,
+            file_system.type_of(settings.instances_path),
+            carried=host.carries,
+        ),
+    )

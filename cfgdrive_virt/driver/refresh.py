@@ -4,42 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from cfgdrive_virt.driver import operation_log, stores
-from cfgdrive_virt.driver.make_ready import Drive, Medium, Upkeep, sweep
-from cfgdrive_virt.driver.planner import canonical, required
-from cfgdrive_virt.driver.status import examine, left_out_of
+from cfgdrive_virt import policy
+from cfgdrive_virt.driver import build
+from cfgdrive_virt.driver.host import Hooks
+from cfgdrive_virt.driver.instance_drive import Drive, Medium
+from cfgdrive_virt.driver.make_ready import rebuilt
+from cfgdrive_virt.driver.operation_log import Operation, operation
+from cfgdrive_virt.driver.planner import decide
 from cfgdrive_virt.metadata.openstack import secrets
 from cfgdrive_virt.metadata.openstack.recall import Recalled, recalled
+from cfgdrive_virt.model.drive import Contents, DriveImage
 from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.status import FRESH, Status
-from cfgdrive_virt.settings import Settings
-from cfgdrive_virt.store.lock import locked
+from cfgdrive_virt.model.value import checked_uuid
 
 
-class Renewal(Upkeep):
+class Refresh(Hooks):
     """The hooks that nova has no name for."""
 
     def status(self, request: Request) -> Status:
-        """Tell how it stands with an instance's drive.
+        """Compare an instance's drive with its request.
 
         :raises StoreError: if it can't be looked at
         """
-        settings = self.settings
-        store = stores.store_of(settings)
-        return self._look(settings, store, request.uuid, request)
+        drives = self._host.drives_of(request.uuid, self._host.settings)
+        return drives.current.examine(request)
 
     def recall(self, uuid: str) -> Recalled:
         """Return what a service knows once, from the drive that is there.
 
-        For one that renders the files itself: see
-        :class:`~cfgdrive_virt.RenderedRequest`.  Nothing of a drive that is
+        For a service that renders the files itself: see
+        :class:`~cfgdrive_virt.RenderedRequest`.  Empty if the drive is
         missing, damaged, or can't be read.
         """
-        uuid = canonical(uuid)
-        settings = self.settings
-        for store in stores.stores_of(settings):
-            data = self._reads(settings, store, uuid)
-            found = examine(store.location(uuid), data, settings)
+        uuid = checked_uuid(uuid)
+        drives = self._host.drives_of(uuid, self._host.settings)
+        for drive in drives.everywhere:
+            found = drive.judge(drive.read_if_readable())
             if found.contents is not None:
                 return recalled(uuid, found.contents.tree)
         return Recalled()
@@ -50,43 +51,41 @@ class Renewal(Upkeep):
         """Bring an instance's drive up to date, of a running guest too.
 
         Its format stays; so does its random_seed, where the request has
-        none.  A guest that runs gets the new one by ``medium``; if that
-        fails, the old one is put back.
+        none.  A running guest gets the new one by ``medium``; if that fails,
+        the old one is put back.
 
         :param medium: None if no guest has the drive
         :raises ConfigDriveError: if it couldn't be done
         """
-        with operation_log.operation("refresh", request.uuid) as entry:
-            settings = self.settings
-            requirement = required(settings, request)
-            if not requirement:
-                entry.outcome, entry.reason = "no drive", requirement.reason
+        with operation(self._host, "refresh", request.uuid) as refresh:
+            settings = refresh.settings
+            required = policy.required(settings, request)
+            if not required:
+                refresh.outcome, refresh.reason = "no drive", required.reason
                 return None
-            store = stores.store_of(settings)
-            location = store.location(request.uuid)
-            with locked(settings.instances_path, request.uuid):
-                found = self._look(
-                    settings, store, request.uuid, request, medium
-                )
-                entry.reason = str(found)
+            drive = refresh.drives.current
+            with refresh.locked():
+                found = drive.examine(request, medium)
+                refresh.reason = str(found)
                 if found.state == FRESH:
-                    sweep(store, request.uuid)
-                    if medium:
-                        medium.give()
-                    entry.outcome = f"left alone {location}"
-                    return Drive(location, built=False)
+                    drive.sweep()
+                    return _leave_alone(refresh, medium)
                 image_format = (
                     found.contents.format
                     if found.contents
-                    else self._decide(settings, request).format
+                    else decide(self._host, settings, request).format
                 )
-                image = self._renewed(
-                    settings, request, found, image_format, same_guest=True
+                image = rebuilt(
+                    refresh,
+                    request,
+                    found,
+                    image_format,
+                    settings.one_shot_secrets,
                 )
-                self._exchange(settings, store, request.uuid, image, medium)
-                sweep(store, request.uuid)
-            entry.outcome = f"rewrote {location}"
-        return Drive(location, built=True)
+                drive.exchange(image.data, medium)
+                drive.sweep()
+            refresh.outcome = f"rewrote {drive.location}"
+        return Drive(drive.location, built=True)
 
     def forget_secrets(
         self,
@@ -101,58 +100,60 @@ class Renewal(Upkeep):
         :param names: ``admin_pass``, ``user_data``; by default what
             ``[cfgdrive_virt] one_shot_secrets`` says
         :raises NoWholeDrive: if it is damaged or missing
-        :raises StoreError: if it can't be written, or somebody has open what
-            a writer that was killed left of it
+        :raises StoreError: if it can't be written, or if what a killed
+            writer left of it is still open somewhere
         """
-        uuid = canonical(uuid)
-        with operation_log.operation("forget_secrets", uuid) as entry:
-            settings = self.settings
-            wanted = (
-                set(settings.one_shot_secrets)
+        with operation(self._host, "forget_secrets", uuid) as forget:
+            secret = (
+                set(forget.settings.one_shot_secrets)
                 if names is None
                 else secrets.named(names)
             )
-            store = stores.store_of(settings)
-            with locked(settings.instances_path, uuid):
-                contents = self._whole(settings, store, uuid, medium)
-                known = set(left_out_of(contents))
-                location = store.location(uuid)
+            drive = forget.drives.current
+            with forget.locked():
+                contents = drive.contents(medium)
                 # What a killed writer left may have them, too.
-                for one in (store, stores.rescue_store_of(settings)):
-                    one.sweep(uuid, thorough=True)
-                self._forget_kept(settings, uuid, wanted)
-                if wanted <= known:
-                    if medium:
-                        medium.give()
-                    entry.outcome = f"left alone {location}"
-                    return Drive(location, built=False)
-                image = self._image(
-                    settings,
-                    uuid,
-                    secrets.tree_without(contents.tree, wanted),
-                    contents.format,
-                    known | wanted,
-                )
-                self._exchange(settings, store, uuid, image, medium)
-            entry.outcome = f"rewrote {location}"
-            entry.reason = f"without {', '.join(sorted(wanted))}"
-        return Drive(location, built=True)
+                for place in (drive, forget.drives.rescue):
+                    place.sweep_thoroughly()
+                _forget_kept(forget, secret)
+                if secret <= set(contents.left_out):
+                    return _leave_alone(forget, medium)
+                image = _without(forget, contents, secret)
+                drive.exchange(image.data, medium)
+            forget.outcome = f"rewrote {drive.location}"
+            forget.reason = f"without {', '.join(sorted(secret))}"
+        return Drive(drive.location, built=True)
 
-    def _forget_kept(
-        self, settings: Settings, uuid: str, wanted: Collection[str]
-    ) -> None:
-        """Take secrets off the drive that is kept for a resize's revert."""
-        kept = stores.resize_store_of(settings)
-        if kept is None or not kept.exists(uuid):
-            return
-        found = self._look(settings, kept, uuid).contents
-        if found is None or set(wanted) <= set(left_out_of(found)):
-            return
-        image = self._image(
-            settings,
-            uuid,
-            secrets.tree_without(found.tree, wanted),
-            found.format,
-            {*left_out_of(found), *wanted},
-        )
-        kept.write(uuid, image.data)
+
+def _leave_alone(begun: Operation, medium: Medium | None) -> Drive:
+    location = begun.drives.current.location
+    if medium:
+        # A call that was killed may have taken it out of the guest.
+        medium.give()
+    begun.outcome = f"left alone {location}"
+    return Drive(location, built=False)
+
+
+def _forget_kept(begun: Operation, secret: Collection[str]) -> None:
+    """Take secrets off the drive that is kept for a resize's revert."""
+    kept = begun.drives.kept
+    if kept is None or not kept.exists():
+        return
+    contents = kept.examine().contents
+    if contents is None or set(secret) <= set(contents.left_out):
+        return
+    kept.write(_without(begun, contents, secret).data)
+
+
+def _without(
+    begun: Operation, contents: Contents, secret: Collection[str]
+) -> DriveImage:
+    """Return the image of what a drive holds, without some secrets."""
+    return build.image_of(
+        secrets.tree_without(contents.tree, secret),
+        contents.format,
+        begun.settings,
+        uuid=begun.uuid,
+        timestamp=begun.host.timestamp,
+        without={*contents.left_out, *secret},
+    )

@@ -12,8 +12,8 @@ from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.metadata.openstack import check, recall, secrets
 from cfgdrive_virt.model.drive import LABEL, Contents, Location
 from cfgdrive_virt.model.request import Request
+from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, STALE, Status
-from cfgdrive_virt.settings import Settings
 
 #: Of what a guest wrote no more is told.
 _MOST_DETAILS, _LONGEST = 1000, 200
@@ -69,12 +69,7 @@ def as_found(request: Request, found: Contents) -> Request:
     Secrets that were left out of the drive are left out here.
     """
     known = recall.completed(request, found.tree)
-    return secrets.request_without(known, left_out_of(found))
-
-
-def left_out_of(found: Contents) -> tuple[str, ...]:
-    """Return the names of secrets that were left out of a drive."""
-    return found.stamp.without if found.stamp else ()
+    return secrets.request_without(known, found.left_out)
 
 
 def _bounded(details: Iterable[str]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from cfgdrive_virt.exception import Problem
 from cfgdrive_virt.metadata.openstack import check
 from cfgdrive_virt.model.drive import LABEL, Contents
 from cfgdrive_virt.model.request import Request
+from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.value import show
-from cfgdrive_virt.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ class Contents:
     stamp: Stamp | None = None
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """Return the names of secrets that were left out of it."""
+        return self.stamp.without if self.stamp else ()
+
+    @property
     def is_as_built(self) -> bool:
         """Tell whether it holds what was once written; True if unknown."""
         return (

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from cfgdrive_virt.exception import InvalidRequest, Problem
-from cfgdrive_virt.model.rules import Rule
+from cfgdrive_virt.model.rules import Rule, canonical_uuid
 
 _SPEC = "cfgdrive_virt"
 _PRINTED_BITS = 256
@@ -261,3 +261,15 @@ def _unknown(
             hint = f"; did you mean {close[0]}?" if close else ""
             where = f"{path}.{name}" if path else name
             yield Problem(where, "", f"unknown field{hint}")
+
+
+def checked_uuid(uuid: Any) -> str:
+    """Return an instance's UUID as the stores have it.
+
+    :raises InvalidRequest: if it isn't one
+    """
+    try:
+        return canonical_uuid(uuid)
+    except ValueError as error:
+        problem = Problem("uuid", show(uuid), str(error))
+        raise InvalidRequest([problem]) from error

@@ -125,7 +125,7 @@ def test_the_guests_kernel_reads_every_file_of_a_volume(
     ceph: Cluster,
     tmp_path: pathlib.Path,
 ) -> None:
-    driver._conf.set_override("config_drive_format", image_format)
+    driver._host.conf.set_override("config_drive_format", image_format)
     request = a_request()
     console = Console(tmp_path / "serial.log")
     xml = probe_domain_xml(
@@ -157,7 +157,7 @@ def test_the_guests_kernel_reads_every_file_of_a_volume(
         if path.is_file()
     }
 
-    driver._conf.set_override("rbd_destroy_volume_retries", 1, "libvirt")
+    driver._host.conf.set_override("rbd_destroy_volume_retries", 1, "libvirt")
     with pytest.raises(DriveInUse, match=r"in use by host 127\.0\.0\.1"):
         driver.destroy(request.uuid)
     assert driver.exists(request.uuid)

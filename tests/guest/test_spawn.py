@@ -116,7 +116,7 @@ def a_command(
 
 
 def set_format(driver: ConfigDriveDriver, image_format: str) -> None:
-    driver._conf.set_override("config_drive_format", image_format)
+    driver._host.conf.set_override("config_drive_format", image_format)
 
 
 def files_by_7z(
@@ -601,7 +601,7 @@ class Interrupted(ConfigDriveDriver):
 def test_an_interrupt_leaves_no_domain(
     connection: libvirt.virConnect, driver: ConfigDriveDriver
 ) -> None:
-    interrupted = Interrupted(driver._conf)
+    interrupted = Interrupted(driver._host.conf)
 
     with pytest.raises(KeyboardInterrupt):
         LibvirtService(connection, interrupted).spawn(a_request())
@@ -619,7 +619,9 @@ def test_destroy_wants_the_configuration_of_the_spawn(
     request = a_request()
     service.spawn(request)
     (tmp_path / "elsewhere").mkdir()
-    driver._conf.set_override("instances_path", str(tmp_path / "elsewhere"))
+    driver._host.conf.set_override(
+        "instances_path", str(tmp_path / "elsewhere")
+    )
 
     with pytest.raises(ConfigDriveError, match="configuration that it was"):
         service.destroy(request.uuid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import types
 
@@ -13,6 +14,7 @@ from oracle import CONF, objects
 
 from cfgdrive_virt import ConfigDriveRequest, Verdict, policy
 from cfgdrive_virt.exception import UnsupportedCombination
+from cfgdrive_virt.settings import read_settings
 
 UUID = "83679162-1378-4288-a2d4-70e13ec132aa"
 
@@ -45,19 +47,17 @@ def our_bus(
     machine_types: dict[str, str],
     image_format: str = "iso9660",
 ) -> str:
-    guest = policy.machine(
-        request(image_properties=properties),
-        host_architecture="x86_64",
+    settings = dataclasses.replace(
+        read_settings(CONF),
         machine_types=machine_types,
-    )
-    return policy.decide(
-        guest,
-        image_properties=properties,
         images_type="default",
         config_drive_format=image_format,
         virt_type="qemu",
-        migration=Verdict(False, "as told"),
-    ).bus
+    )
+    made = request(image_properties=properties)
+    machine = policy.machine(settings, made, "x86_64")
+    stays = Verdict(False, "as told")
+    return policy.decide(settings, made, machine, stays).bus
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,10 @@ def test_the_same_instances_get_a_drive(
     )
 
     ours = policy.required(
+        read_settings(CONF),
         request(
             config_drive=asked, launched=launched, image_properties=properties
         ),
-        force_config_drive=forced,
     )
 
     assert bool(ours) == bool(configdrive.required_by(instance))

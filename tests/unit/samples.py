@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+from oslo_config import cfg
+
 from cfgdrive_virt import ConfigDriveRequest
+from cfgdrive_virt.conf import register_opts
+from cfgdrive_virt.model.settings import Settings
+from cfgdrive_virt.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "etc" / "instance.sample.yaml"
@@ -42,6 +48,14 @@ def request(**fields: Any) -> ConfigDriveRequest:
 def wanted(**fields: Any) -> ConfigDriveRequest:
     """Return an instance that asks for a drive, always the same one."""
     return request(config_drive=True, random_seed=SEED, **fields)
+
+
+def settings(**fields: Any) -> Settings:
+    """Return the defaults of all options, and these values."""
+    conf = cfg.ConfigOpts()
+    conf(args=[], default_config_files=[], default_config_dirs=[])
+    register_opts(conf)
+    return dataclasses.replace(read_settings(conf), **fields)
 
 
 def secrets_in(text: str) -> list[str]:

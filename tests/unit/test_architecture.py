@@ -18,9 +18,8 @@ PACKAGE = ROOT / "cfgdrive_virt"
 FLOORS = (
     {"exception"},
     {"model"},
-    {"conf"},
+    {"conf", "image", "libvirt_xml", "metadata", "policy", "store"},
     {"settings"},
-    {"metadata", "image", "store", "libvirt_xml", "policy"},
     {"driver"},
     {"adapters/libvirt"},
     {"adapters/cli", "adapters/nova", "adapters/__init__"},
@@ -43,7 +42,8 @@ OWNERS = {
     "oslo_config": (
         "conf.py",
         "settings.py",
-        "driver/planner.py",
+        "driver/driver.py",
+        "driver/host.py",
         "adapters/cli/inputs.py",
     ),
 }

@@ -9,7 +9,7 @@ import pytest
 from cfgdrive_virt import Decision, Machine, Verdict, policy
 from cfgdrive_virt.exception import UnsupportedCombination
 
-from .samples import request
+from .samples import request, settings
 
 PC = Machine("x86_64", "pc")
 Q35 = Machine("x86_64", "pc-q35-9.0")
@@ -19,15 +19,15 @@ STAYS = Verdict(False, "hosts share instances_path on nfs4")
 MOVES = Verdict(True, "hosts don't share instances_path on ext4")
 
 
-def decide(machine: Machine = PC, **arguments: Any) -> Decision:
-    given: dict[str, Any] = {
-        "image_properties": {},
-        "images_type": "default",
-        "config_drive_format": None,
-        "virt_type": "kvm",
-        "migration": STAYS,
-    }
-    return policy.decide(machine, **given | arguments)
+def decide(
+    machine: Machine = PC,
+    *,
+    image_properties: dict[str, str] | None = None,
+    migration: Verdict = STAYS,
+    **options: Any,
+) -> Decision:
+    made = request(image_properties=image_properties or {})
+    return policy.decide(settings(**options), made, machine, migration)
 
 
 def refusal(machine: Machine = PC, **arguments: Any) -> str:
@@ -40,8 +40,8 @@ ASKED = "the request asks for one"
 IMAGE = "image property img_config_drive=mandatory"
 FORCED = "force_config_drive is set"
 LAUNCHED = (
-    "force_config_drive is for new instances, and this one has been launched"
-    " before"
+    "force_config_drive applies to new instances, and this one has been"
+    " launched before"
 )
 NOBODY = (
     "neither the request, nor the image, nor force_config_drive asks for one"
@@ -79,7 +79,7 @@ def test_who_gets_a_drive_and_why(
         launched=launched,
         image_properties={"img_config_drive": image} if image else {},
     )
-    answer = policy.required(made, force_config_drive=force)
+    answer = policy.required(settings(force_config_drive=force), made)
     assert (bool(answer), answer.reason) == (required, reason)
 
 
@@ -90,7 +90,7 @@ def test_an_image_wishes_what_glance_knows(wish: str, asked: bool) -> None:
         config_drive=asked, image_properties={"img_config_drive": wish}
     )
     with pytest.raises(UnsupportedCombination) as caught:
-        policy.required(made, force_config_drive=True)
+        policy.required(settings(force_config_drive=True), made)
     assert str(caught.value) == (
         "image property img_config_drive must be optional or mandatory,"
         f" not {wish!a}"
@@ -143,17 +143,15 @@ def test_an_image_outranks_the_options_on_the_machine(
     properties: dict[str, str], machine_types: dict[str, str], machine: Machine
 ) -> None:
     assert machine == policy.machine(
+        settings(machine_types=machine_types),
         request(image_properties=properties),
-        host_architecture="x86_64",
-        machine_types=machine_types,
+        "x86_64",
     )
 
 
 def machine_of(host: str = "x86_64", **properties: str) -> Machine:
     return policy.machine(
-        request(image_properties=properties),
-        host_architecture=host,
-        machine_types={},
+        settings(), request(image_properties=properties), host
     )
 
 
@@ -199,7 +197,7 @@ def test_a_machine_that_libvirt_cannot_have_is_refused(name: str) -> None:
         with pytest.raises(UnsupportedCombination) as caught:
             machine_of(**{field: name})
         assert str(caught.value) == (
-            f"image property {field}={name!a} is no name that libvirt knows"
+            f"image property {field}={name!a} is not a name that libvirt knows"
         )
     with pytest.raises(UnsupportedCombination):
         machine_of(architecture=name)
@@ -208,18 +206,18 @@ def test_a_machine_that_libvirt_cannot_have_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("machine", "bus", "target", "why"),
     [
-        (PC, "ide", "hdd", "as ever for pc on x86_64"),
+        (PC, "ide", "hdd", "as usual for pc on x86_64"),
         (
             Machine("x86_64"),
             "ide",
             "hdd",
-            "as ever for the default machine on x86_64",
+            "as usual for the default machine on x86_64",
         ),
         (
             Machine("i686", "pc-i440fx-9.0"),
             "ide",
             "hdd",
-            "as ever for pc-i440fx-9.0 on i686",
+            "as usual for pc-i440fx-9.0 on i686",
         ),
         (
             Machine("x86_64", "q35"),
@@ -253,8 +251,8 @@ def test_the_machine_has_the_bus(
         bus=bus,
         target=target,
         readonly=True,
-        reason="a drive in a file; iso9660 as every reader takes it, and"
-        f" hosts share instances_path on nfs4; a cdrom on {bus} {why}",
+        reason="a drive in a file; iso9660 because every reader takes it,"
+        f" and hosts share instances_path on nfs4; a cdrom on {bus} {why}",
     )
 
 
@@ -449,7 +447,7 @@ def test_every_row_with_every_image_property(
             None,
             STAYS,
             (
-                "iso9660 as every reader takes it, and hosts share"
+                "iso9660 because every reader takes it, and hosts share"
                 " instances_path on nfs4;"
             ),
         ),
@@ -500,15 +498,18 @@ def test_it_is_told_who_chose_the_format(
 def test_hosts_share_what_the_operator_or_the_file_system_tells(
     shared: bool | None, file_system: str, answer: tuple[bool, str]
 ) -> None:
-    made = policy.sharing(
-        images_type="default", shared=shared, file_system=file_system
-    )
+    options = settings(instances_path_shared=shared)
+    assert policy.sharing(options, file_system) == Verdict(*answer)
+    # Of files it holds, wherever drives are kept.
+    options = settings(instances_path_shared=shared, images_type="rbd")
+    made = policy.sharing_of_files(options, file_system)
     assert made == Verdict(*answer)
 
 
 @pytest.mark.parametrize("shared", [None, True, False])
 def test_hosts_share_a_pool_whatever_else_is_told(shared: bool | None) -> None:
-    made = policy.sharing(images_type="rbd", shared=shared, file_system="ext4")
+    options = settings(images_type="rbd", instances_path_shared=shared)
+    made = policy.sharing(options, "ext4")
     assert made == Verdict(True, "hosts share the Ceph pool")
 
 
@@ -518,20 +519,19 @@ def test_hosts_share_a_pool_whatever_else_is_told(shared: bool | None) -> None:
 def test_a_drive_that_hosts_do_not_share_must_be_copied_or_as_told(
     images_type: str, live_migration: str, shared: bool
 ) -> None:
-    pool = images_type == "rbd"
-    made = policy.must_survive(
-        images_type=images_type,
-        live_migration=live_migration,
-        shared=Verdict(shared or pool, "somebody said so"),
-    )
+    options = settings(images_type=images_type, live_migration=live_migration)
+    file_system = "nfs4" if shared else "ext4"
+    made = policy.must_survive(options, file_system)
     told = f"[cfgdrive_virt] live_migration={live_migration}"
     expected = {
-        "auto": Verdict(not shared, "somebody said so"),
+        "auto": Verdict(
+            not shared, policy.sharing(options, file_system).reason
+        ),
         "always": Verdict(True, told),
         "never": Verdict(False, told),
     }
-    if pool:
-        assert made == Verdict(False, "somebody said so")
+    if images_type == "rbd":
+        assert made == Verdict(False, "hosts share the Ceph pool")
     else:
         assert made == expected[live_migration]
 
@@ -541,15 +541,16 @@ def test_a_drive_that_hosts_do_not_share_must_be_copied_or_as_told(
 def test_what_the_service_carries_need_not_be_copied_unless_told(
     live_migration: str, shared: bool
 ) -> None:
-    made = policy.must_survive(
-        images_type="raw",
-        live_migration=live_migration,
-        shared=Verdict(shared, "somebody said so"),
-        carried=True,
+    options = settings(
+        live_migration=live_migration, instances_path_shared=shared
     )
+    made = policy.must_survive(options, "ext4", carried=True)
     assert bool(made) == (live_migration == "always")
     if live_migration == "auto" and not shared:
-        assert made.reason == "the service carries it where somebody said so"
+        assert made.reason == (
+            "the service carries it where"
+            " [cfgdrive_virt] instances_path_shared=no"
+        )
 
 
 AFTERBURN = (

@@ -22,8 +22,8 @@ from cfgdrive_virt.image import iso9660
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.drive import RbdLocation
 from cfgdrive_virt.model.request import ConfigDriveRequest
+from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.value import show
-from cfgdrive_virt.settings import Settings
 
 _CHUNK = 1024 * 1024
 _VOLUME = "rbd:"
@@ -116,7 +116,7 @@ def read_drive(name: str, settings: Settings) -> bytes:
 
     :raises StoreError: if it can't be read
     """
-    most = stores.most_bytes(settings)
+    most = stores.size_limit(settings)
     if not is_volume(name):
         return read_file(name, most)
     pool, _, volume = name.removeprefix(_VOLUME).partition("/")

@@ -9,11 +9,13 @@ import time
 
 import click
 
+from cfgdrive_virt import policy
 from cfgdrive_virt.adapters.cli import drive_view, inputs, options, terminal
 from cfgdrive_virt.adapters.libvirt.service import connected, instances
 from cfgdrive_virt.driver import orphans, stores
 from cfgdrive_virt.driver.driver import ConfigDriveDriver
-from cfgdrive_virt.settings import Settings
+from cfgdrive_virt.model.settings import Settings
+from cfgdrive_virt.store import file_system
 
 _HOUR = 3600
 
@@ -124,8 +126,9 @@ def _living(
     settings: Settings, uris: tuple[str, ...], living: str | None
 ) -> set[str]:
     """Return who lives, of whom those that are asked know."""
-    if living is None and not stores.is_local(settings):
-        shared = stores.sharing(settings)
+    kind = file_system.type_of(settings.instances_path)
+    if living is None and not policy.is_local(settings, kind):
+        shared = policy.sharing(settings, kind)
         may = "" if shared else " for all that is known"
         raise click.UsageError(
             f"{shared.reason}{may}: --living FILE must name the instances of"

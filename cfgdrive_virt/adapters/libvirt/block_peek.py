@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import libvirt
 
-from cfgdrive_virt.driver.planner import Peek
+from cfgdrive_virt.driver.instance_drive import Peek
 from cfgdrive_virt.exception import DomainError
 from cfgdrive_virt.libvirt_xml.domain import Domain
 from cfgdrive_virt.model.drive import Location

@@ -36,8 +36,9 @@ from nova.virt.libvirt.guest import Guest
 
 from cfgdrive_virt.adapters.nova import blockinfo, rpc
 from cfgdrive_virt.adapters.nova.driver import LibvirtDriver
+from cfgdrive_virt.driver import driver as our_driver
 from cfgdrive_virt.driver.driver import ConfigDriveDriver
-from cfgdrive_virt.driver.planner import Planner
+from cfgdrive_virt.driver.host import Host
 
 _UNIT = "nova.tests.unit.virt."
 MODULES = (
@@ -92,8 +93,7 @@ class _Given:
         for name, member in vars(_NOVAS).items():
             if isinstance(member, staticmethod):
                 setattr(_Driver, name, member)
-        chosen: Any = property(_host, lambda *_: None)
-        Planner._architecture = chosen
+        our_driver.Host = _Host
         given = self
 
         def set_up(test: Any) -> None:
@@ -136,14 +136,18 @@ class _Given:
             self._load(instance, name)
 
 
-def _host(planner: Planner) -> str:
+def _architecture(host: Host) -> str:
     """Return the host's architecture, which tests choose as nova asks it."""
-    del planner
+    del host
     try:
         found: str = libvirt_utils.get_arch(None)
     except Exception:  # as nova's tests forbid to ask, where none is chosen
         return "x86_64"
     return found
+
+
+class _Host(Host):
+    architecture: Any = property(_architecture, lambda *_: None)
 
 
 class _Patch(nova_test.fixtures.Fixture):  # type: ignore[misc]

@@ -20,7 +20,8 @@ from cfgdrive_virt.model.drive import (
     FileLocation,
     StoredDrive,
 )
-from cfgdrive_virt.settings import Settings, read_settings
+from cfgdrive_virt.model.settings import Settings
+from cfgdrive_virt.settings import read_settings
 from cfgdrive_virt.store.file import FileStore
 from cfgdrive_virt.store.lock import locked
 
