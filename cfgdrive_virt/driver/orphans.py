@@ -1,4 +1,4 @@
-"""Which drives have outlived their instance - and why are the others kept?"""
+"""Which drives have outlived their instance, and why are the others kept?"""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pruned:
-    """A drive, and why it is kept; nothing if it is an orphan.
+    """A drive, and why it is kept; empty if it is an orphan.
 
-    :param failed: whether it is an orphan that couldn't be removed
+    :param failed: whether removing it, an orphan, failed
     """
 
     drive: StoredDrive
@@ -35,16 +35,16 @@ def prune(
     minimum_age: float,
     remove: bool = False,
 ) -> Iterator[Pruned]:
-    """Look for drives that have outlived their instance.
+    """Find drives that have outlived their instance.
 
-    In files or in the Ceph pool, as the settings say; among them what is
-    left of drives whose writers were killed.
+    In files or in the Ceph pool, as the settings say; what killed writers
+    left counts as a drive.
 
-    :param living: UUIDs of all instances that there are, on all hosts that
-        share the pool, or instances_path
+    :param living: UUIDs of all existing instances, on all hosts that share
+        the pool or instances_path
     :param now: in seconds since 1970
-    :param minimum_age: in seconds, 0 or more; what is younger is kept
-    :param remove: remove the orphans, too
+    :param minimum_age: in seconds, 0 or more; younger drives are kept
+    :param remove: also remove the orphans
     :raises StoreError: if the drives can't be looked at
     """
     for drive in list(stores.store_of(settings).drives()):
@@ -62,15 +62,15 @@ def why_kept(
     now: float,
     minimum_age: float,
 ) -> str:
-    """Return why a drive must not be removed; nothing for an orphan.
+    """Return why a drive must not be removed; empty for an orphan.
 
-    An instance that is being made may not be known yet to whoever told who
-    lives: hence the age.
+    ``living`` may be too old to list an instance that is being created: hence
+    the age.
     """
     if drive.location.uuid in living:
-        return "its instance lives"
+        return "its instance exists"
     if not drive.ours:
-        return "it bears no mark of ours"
+        return "not built by cfgdrive_virt"
     if drive.users:
         return f"in use by {', '.join(drive.users)}"
     if now - drive.modified < minimum_age:
@@ -79,14 +79,14 @@ def why_kept(
 
 
 def _remove(settings: Settings, drive: StoredDrive) -> str:
-    """Return why an orphan is kept nevertheless; nothing if it isn't."""
+    """Remove an orphan; return why that failed, empty if it didn't."""
     location = drive.location
     store = stores.store_of(settings)
     try:
         with locked(settings.instances_path, location.uuid):
-            # To look at all of a large pool takes a while.
+            # Listing a large pool takes a while.
             if store.look(location) != drive:
-                return f"{location} has changed meanwhile"
+                return f"{location} has changed since it was listed"
             store.remove(location)
     except StoreError as error:
         return str(error)
