@@ -14,10 +14,10 @@ from cfgdrive_virt.driver import resize
 from cfgdrive_virt.driver.host import Hooks
 from cfgdrive_virt.driver.instance_drive import Drive, InstanceDrive
 from cfgdrive_virt.driver.make_ready import (
+    decide_on,
     keep,
     keep_or_build,
     replace,
-    wanted,
 )
 from cfgdrive_virt.driver.operation_log import Operation, operation
 from cfgdrive_virt.exception import StoreError
@@ -51,11 +51,11 @@ class Lifecycle(Hooks):
             then that wasn't there before
         """
         with operation(self._host, "spawn", request.uuid) as spawn:
-            drive = wanted(spawn, request, machine, domain_xml)
-            if drive is None:
+            wanted = decide_on(spawn, request, machine, domain_xml)
+            if wanted is None:
                 return None
             with spawn.locked():
-                return keep_or_build(spawn, drive)
+                return keep_or_build(spawn, wanted)
 
     def rebuild(
         self,
@@ -74,13 +74,13 @@ class Lifecycle(Hooks):
         """
         name = "evacuate" if evacuate else "rebuild"
         with operation(self._host, name, request.uuid) as rebuild:
-            drive = wanted(rebuild, request, machine, domain_xml)
-            if drive is None:
+            wanted = decide_on(rebuild, request, machine, domain_xml)
+            if wanted is None:
                 return None
             with rebuild.locked():
                 if evacuate:
-                    return keep_or_build(rebuild, drive)
-                return replace(rebuild, rebuild.drives.current, drive)
+                    return keep_or_build(rebuild, wanted)
+                return replace(rebuild, rebuild.drives.current, wanted)
 
     def reboot(
         self,
@@ -118,11 +118,11 @@ class Lifecycle(Hooks):
         if isinstance(request, ConfigDriveRequest):
             request = dataclasses.replace(request, admin_pass=rescue_password)
         with operation(self._host, "rescue", request.uuid) as rescue:
-            drive = wanted(rescue, request, machine, domain_xml)
-            if drive is None:
+            wanted = decide_on(rescue, request, machine, domain_xml)
+            if wanted is None:
                 return None
             with rescue.locked():
-                return replace(rescue, rescue.drives.rescue, drive)
+                return replace(rescue, rescue.drives.rescue, wanted)
 
     def unrescue(self, uuid: str) -> bool:
         """Remove the drive for rescue; tell whether there was one.
@@ -265,8 +265,8 @@ class Lifecycle(Hooks):
                 _adopt_older(begun)
                 return keep(begun)
         with operation(self._host, name, instance.uuid) as begun:
-            drive = wanted(begun, instance, machine, domain_xml)
-            if drive is None:
+            wanted = decide_on(begun, instance, machine, domain_xml)
+            if wanted is None:
                 return None
             with begun.locked():
                 if fetch_kept is not None:
@@ -274,7 +274,7 @@ class Lifecycle(Hooks):
                 _adopt_older(begun)
                 # The guest may have been up, and needs these no more.
                 forgotten = begun.settings.one_shot_secrets
-                return keep_or_build(begun, drive, forgotten)
+                return keep_or_build(begun, wanted, forgotten)
 
     def _remove_all(
         self, name: str, uuid: str, *, destroy_disks: bool, retry: bool = True

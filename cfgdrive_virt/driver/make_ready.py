@@ -1,9 +1,8 @@
 """Have a drive in place that says what a request says.
 
-    decide -> look -> keep the drive, or build another -> write it
-
-The hooks call these steps in this order, all but the first under the
-instance's ``drive`` lock.
+A hook decides on the drive (:func:`decide_on`), takes the instance's lock, and
+calls one of three: :func:`keep_or_build` looks first, :func:`replace` doesn't,
+and :func:`keep` has no request to build from.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Wanted:
     decision: Decision
 
 
-def wanted(
+def decide_on(
     operation: Operation,
     request: Request,
     machine: Machine | None,
@@ -67,57 +66,57 @@ def wanted(
 
 
 def keep_or_build(
-    operation: Operation, drive: Wanted, forgotten: Collection[str] = ()
+    operation: Operation, wanted: Wanted, forgotten: Collection[str] = ()
 ) -> Drive:
     """Leave a drive alone that says what the request says; build any other.
 
-    :param forgotten: names of secrets that are left out if no drive is left
-        that says which ones the guest has
+    :param forgotten: names of secrets to leave out if there is no whole
+        drive, which would say what it was built without
     """
-    place = operation.drives.current
-    location = place.location
+    drive = operation.drives.current
+    location = drive.location
     try:
-        found = place.examine(drive.request)
+        found = drive.examine(wanted.request)
     except DriveUnreadable as error:
-        # Another one would lack what only this one still says.
-        return leave_unread(operation, place, error)
+        # A new one would lack what only this one still says.
+        return _leave_unread(operation, drive, error)
     if found.state == DAMAGED:
         LOG.warning("Config drive %s is %s", location, found)
     if (
         found.state == FRESH
         and found.contents is not None
-        and found.contents.format == drive.decision.format
+        and found.contents.format == wanted.decision.format
     ):
-        place.sweep()
+        drive.sweep()
         operation.outcome = f"left alone {location}"
         return Drive(location, built=False)
     image = rebuilt(
-        operation, drive.request, found, drive.decision.format, forgotten
+        operation, wanted.request, found, wanted.decision.format, forgotten
     )
-    return _write(operation, place, drive, image, str(found))
+    return _write(operation, drive, wanted, image, str(found))
 
 
 def replace(
-    operation: Operation, place: InstanceDrive, drive: Wanted
+    operation: Operation, drive: InstanceDrive, wanted: Wanted
 ) -> Drive:
     """Build a drive from the request alone, whatever is in its place."""
-    image = _image(operation, drive.request, drive.decision.format)
-    return _write(operation, place, drive, image, "replaced")
+    image = _image(operation, wanted.request, wanted.decision.format)
+    return _write(operation, drive, wanted, image, "replaced")
 
 
 def keep(operation: Operation) -> Drive:
-    """Make sure of a drive that can't be rebuilt, as there is no request.
+    """Check that there is a whole drive: without a request none is built.
 
     :raises NoWholeDrive: if it is missing or damaged
     """
-    place = operation.drives.current
+    drive = operation.drives.current
     try:
-        place.contents()
+        drive.contents()
     except DriveUnreadable as error:
-        return leave_unread(operation, place, error)
-    place.sweep()
-    operation.outcome = f"left alone {place.location}"
-    return Drive(place.location, built=False)
+        return _leave_unread(operation, drive, error)
+    drive.sweep()
+    operation.outcome = f"left alone {drive.location}"
+    return Drive(drive.location, built=False)
 
 
 def rebuilt(
@@ -129,8 +128,8 @@ def rebuilt(
 ) -> DriveImage:
     """Return the image that replaces what was found.
 
-    What the request leaves open is as in the drive that was found, and
-    secrets that it is without stay out.
+    It keeps what the request leaves open, and stays without the secrets that
+    the drive was built without.
 
     :param forgotten: as for :func:`keep_or_build`
     """
@@ -143,14 +142,14 @@ def rebuilt(
     return _image(operation, request, image_format, without)
 
 
-def leave_unread(
-    operation: Operation, place: InstanceDrive, error: DriveUnreadable
+def _leave_unread(
+    operation: Operation, drive: InstanceDrive, error: DriveUnreadable
 ) -> Drive:
     """Leave a drive alone that can't be read."""
     LOG.warning("%s; leaving it alone", error)
-    place.sweep()
-    operation.outcome = f"left alone {place.location}, unread"
-    return Drive(place.location, built=False)
+    drive.sweep()
+    operation.outcome = f"left alone {drive.location}, unread"
+    return Drive(drive.location, built=False)
 
 
 def _image(
@@ -172,17 +171,17 @@ def _image(
 
 def _write(
     operation: Operation,
-    place: InstanceDrive,
-    drive: Wanted,
+    drive: InstanceDrive,
+    wanted: Wanted,
     image: DriveImage,
     found: str,
 ) -> Drive:
-    place.write(image.data)
-    place.sweep()
+    drive.write(image.data)
+    drive.sweep()
     operation.outcome = (
-        f"built {place.location} ({image.format}, {len(image.data):,} bytes)"
+        f"built {drive.location} ({image.format}, {len(image.data):,} bytes)"
     )
     operation.reason = "; ".join(
-        (found, drive.required.reason, drive.decision.reason)
+        (found, wanted.required.reason, wanted.decision.reason)
     )
-    return Drive(place.location, built=True)
+    return Drive(drive.location, built=True)
