@@ -1,14 +1,34 @@
 """Config drives for libvirt compute services.
 
-Start with :class:`ConfigDriveDriver`, the hook that a compute service calls,
-and :class:`ConfigDriveRequest`, what a drive says of an instance.
+Start with :class:`ConfigDriveDriver`, whose hooks a compute service calls, and
+:class:`ConfigDriveRequest`, which describes an instance.  Every error is a
+:class:`ConfigDriveError`.
 """
 
 from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive, Medium, Plan
-from cfgdrive_virt.exception import ConfigDriveError
+from cfgdrive_virt.exception import (
+    ConfigDriveError,
+    DomainError,
+    DriveInUse,
+    DriveUnreadable,
+    ImageError,
+    InvalidConfiguration,
+    InvalidDomain,
+    InvalidRequest,
+    MigrationRefused,
+    NoWholeDrive,
+    Problem,
+    StoreError,
+    UnsupportedCombination,
+)
 from cfgdrive_virt.metadata.openstack.recall import Recalled
 from cfgdrive_virt.model.decision import Decision, Machine, Verdict
-from cfgdrive_virt.model.drive import DriveImage, FileLocation
+from cfgdrive_virt.model.drive import (
+    DriveImage,
+    FileLocation,
+    Location,
+    RbdLocation,
+)
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 from cfgdrive_virt.model.network import (
     Bond,
@@ -30,6 +50,7 @@ from cfgdrive_virt.model.request import (
     ShareDevice,
 )
 from cfgdrive_virt.model.status import Status
+from cfgdrive_virt.model.tree import MetadataTree
 
 __all__ = [
     "Bond",
@@ -39,26 +60,41 @@ __all__ = [
     "Decision",
     "DestinationCheck",
     "DiskDevice",
+    "DomainError",
     "Drive",
     "DriveImage",
+    "DriveInUse",
+    "DriveUnreadable",
     "Ec2Ids",
     "FileLocation",
+    "ImageError",
     "InjectedFile",
     "Interface",
+    "InvalidConfiguration",
+    "InvalidDomain",
+    "InvalidRequest",
     "Keypair",
+    "Location",
     "Machine",
     "Medium",
+    "MetadataTree",
     "MigratingDrive",
+    "MigrationRefused",
     "NetworkInfo",
     "NicDevice",
+    "NoWholeDrive",
     "Plan",
+    "Problem",
+    "RbdLocation",
     "Recalled",
     "RenderedRequest",
     "Request",
     "Route",
     "ShareDevice",
     "Status",
+    "StoreError",
     "Subnet",
+    "UnsupportedCombination",
     "Verdict",
     "Vlan",
 ]

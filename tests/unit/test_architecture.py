@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import cfgdrive_virt
+from cfgdrive_virt import exception
 
 from .samples import ROOT
 
@@ -140,6 +141,20 @@ def test_below_the_driver_there_is_no_clock_chance_or_environment(
         assert not used(module, library) & names
 
 
+def test_a_stranger_climbs_seven_floors_at_most() -> None:
+    assert len(FLOORS) <= 7
+
+
 def test_every_public_name_is_there() -> None:
     for name in cfgdrive_virt.__all__:
         assert getattr(cfgdrive_virt, name).__doc__
+
+
+def test_every_error_is_public() -> None:
+    errors = {
+        name
+        for name, member in vars(exception).items()
+        if isinstance(member, type)
+        and issubclass(member, exception.ConfigDriveError)
+    }
+    assert errors <= set(cfgdrive_virt.__all__)
