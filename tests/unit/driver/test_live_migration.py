@@ -24,10 +24,7 @@ from cfgdrive_virt.model.migration import sum_of
 from cfgdrive_virt.store.file import FileStore
 
 from ..samples import UUID, wanted
-
-Make = Callable[..., ConfigDriveDriver]
-
-FORMATS = pytest.mark.parametrize("form", ["iso9660", "vfat"])
+from .drives import FORMATS
 
 
 class Hosts:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from oslo_config import cfg
 
 from cfgdrive_virt import (
     ConfigDriveDriver,
@@ -17,7 +15,6 @@ from cfgdrive_virt import (
     InjectedFile,
     Recalled,
     RenderedRequest,
-    image,
 )
 from cfgdrive_virt.exception import (
     ImageError,
@@ -27,6 +24,7 @@ from cfgdrive_virt.exception import (
 from cfgdrive_virt.model.status import FRESH, STALE
 
 from ..samples import UUID, request
+from .drives import tree
 
 META_DATA = "openstack/latest/meta_data.json"
 
@@ -46,18 +44,8 @@ def rendered(**fields: Any) -> RenderedRequest:
     return RenderedRequest(**given | {"files": files()} | fields)
 
 
-@pytest.fixture
-def driver(conf: Callable[..., cfg.ConfigOpts]) -> ConfigDriveDriver:
-    return ConfigDriveDriver(conf(""), architecture="x86_64")
-
-
 def held(path: Path) -> dict[str, bytes]:
-    return dict(image.read(path.read_bytes()).tree.files)
-
-
-@pytest.fixture
-def drive(instances: Path) -> Path:
-    return instances / UUID / "disk.config"
+    return tree(path.read_bytes())
 
 
 class TestTheDrive:
