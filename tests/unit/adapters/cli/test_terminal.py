@@ -15,7 +15,7 @@ from cfgdrive_virt.adapters.cli import terminal
 from cfgdrive_virt.adapters.cli.terminal import printable
 from cfgdrive_virt.driver.driver import Plan
 
-HOSTILE = "\x1b]0;owned\x07\x1b[31m\x9b2J\r\u202e"
+from .commands import HOSTILE
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""The command, and what it works on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cfgdrive_virt.adapters.cli.main import main
+
+from ...processes import command
+from ...samples import SAMPLE
+from .commands import Real, Run
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run the command in this process; a traceback fails the test."""
+    monkeypatch.chdir(tmp_path)
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    for name in ("SOURCE_DATE_EPOCH", "LIBVIRT_DEFAULT_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: Any, data: bytes | None = None) -> Result:
+        try:
+            result = CliRunner().invoke(main, list(map(str, arguments)), data)
+        finally:
+            # The command takes them for itself.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        if result.exception is not None:
+            assert isinstance(result.exception, SystemExit), result.exc_info
+        return result
+
+    return run
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Real:
+    """Run the command in a process of its own."""
+
+    def real(
+        *arguments: Any, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        given: dict[str, Any] = {"stdout": subprocess.PIPE, "cwd": tmp_path}
+        done = subprocess.run(
+            command(*map(str, arguments)),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+            **given | options,
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return real
+
+
+@pytest.fixture(params=["iso9660", "vfat"])
+def image_format(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def image(run: Run, tmp_path: Path, image_format: str) -> Path:
+    """The sample's drive."""
+    options = ("-o", "drive", "--format", image_format)
+    assert run("build", SAMPLE, *options).exit_code == 0
+    return tmp_path / "drive"
+
+
+@pytest.fixture
+def nova_conf(tmp_path: Path, instances: Path) -> Path:
+    path = tmp_path / "nova.conf"
+    path.write_text(f"[DEFAULT]\ninstances_path = {instances}\n")
+    return path

@@ -1,0 +1,172 @@
+"""The command's list and prune: drives that outlived their instance."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfgdrive_virt.store import file_system
+
+from ...samples import SAMPLE, UUID
+from .commands import TEST, THEIRS, Run
+
+
+def old_drives(run: Run, instances: Path) -> None:
+    """Make two drives, a year old: UUID's, and THEIRS by somebody else."""
+    for uuid in (UUID, THEIRS):
+        path = instances / uuid / "disk.config"
+        path.parent.mkdir()
+        assert run("build", SAMPLE, "-o", path).exit_code == 0
+    path.write_bytes(b"genisoimage's")
+    for drive in instances.rglob("disk.config"):
+        os.utime(drive, (0, 0))
+
+
+def test_list_shows_all_drives(
+    run: Run, nova_conf: Path, instances: Path
+) -> None:
+    old_drives(run, instances)
+    result = run("--config-file", nova_conf, "list")
+    assert (result.exit_code, result.stderr) == (0, "")
+    head, theirs, ours = result.stdout.splitlines()
+    assert head.split() == [
+        "location", "instance", "size", "modified", "ours", "users",
+    ]  # fmt: skip
+    drive = instances / UUID / "disk.config"
+    assert ours.split() == [
+        str(drive), UUID, str(drive.stat().st_size), "1970-01-01T00:00:00Z",
+        "yes", "-",
+    ]  # fmt: skip
+    assert theirs.split()[4] == "no"
+    found = run("--config-file", nova_conf, "list", "--json").stdout
+    assert [row["ours"] for row in json.loads(found)] == [False, True]
+
+
+def test_list_of_no_drives_says_nothing(run: Run, nova_conf: Path) -> None:
+    result = run("--config-file", nova_conf, "list")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    found = run("--config-file", nova_conf, "list", "--json")
+    assert json.loads(found.stdout) == []
+
+
+def test_prune_shows_orphans_and_removes_them_if_told(
+    run: Run, nova_conf: Path, instances: Path
+) -> None:
+    old_drives(run, instances)
+    arguments = ("--config-file", nova_conf, "prune", *TEST, "--json")
+
+    def verdicts(*more: Any) -> list[str]:
+        rows = json.loads(run(*arguments, *more).stdout)
+        return [row["verdict"] for row in rows]
+
+    assert verdicts() == ["its instance lives", "orphan"]
+    assert (instances / UUID / "disk.config").exists()
+    assert verdicts("--remove") == ["its instance lives", "removed"]
+    assert os.listdir(instances) == [THEIRS, "locks"]
+    assert verdicts("--remove") == ["its instance lives"]
+
+
+def test_prune_keeps_what_an_operators_list_has(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path
+) -> None:
+    old_drives(run, instances)
+    # As some editors write it.
+    text = f"\ufeff# all of them\r\n\r\n {UUID.upper()}\r\n"
+    (tmp_path / "living").write_text(text)
+    arguments = ("--config-file", nova_conf, "prune", "--remove")
+    result = run(*arguments, "--living", "living")
+    assert "its instance lives" in result.stdout
+    assert "it bears no mark of ours" in result.stdout
+    assert (instances / UUID).exists()
+    assert (instances / THEIRS).exists()
+
+
+def test_the_list_of_some_other_cloud_removes_nothing(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path
+) -> None:
+    old_drives(run, instances)
+    (tmp_path / "living").write_text("00000000-0000-4000-8000-000000000001")
+    arguments = ("--config-file", nova_conf, "prune", "--living", "living")
+    assert "orphan" in run(*arguments).stdout
+    result = run(*arguments, "--remove")
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.split())
+    assert "no instance that lives has a drive here" in told
+    assert (instances / UUID).exists()
+
+
+def test_an_orphan_that_cannot_be_removed_is_a_failure(
+    run: Run,
+    nova_conf: Path,
+    instances: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old_drives(run, instances)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    arguments = ("--config-file", nova_conf, "prune", *TEST, "--remove")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "can't remove " in result.stdout
+    assert (instances / UUID).exists()
+
+
+@pytest.mark.parametrize("kind", ["virtiofs", "9p", "fuse.cubefs", ""])
+def test_a_file_system_that_hosts_may_share_wants_a_list(
+    run: Run,
+    nova_conf: Path,
+    instances: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    old_drives(run, instances)
+    monkeypatch.setattr(file_system, "type_of", lambda _: kind)
+    arguments = ("--config-file", nova_conf, "prune", *TEST)
+    assert run(*arguments).exit_code == 2
+    nova_conf.write_text(
+        f"{nova_conf.read_text()}[cfgdrive_virt]\ninstances_path_shared = no\n"
+    )
+    assert run(*arguments).exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["", "\n# nobody\n\n"])
+def test_an_empty_list_of_the_living_is_refused(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path, text: str
+) -> None:
+    old_drives(run, instances)
+    (tmp_path / "living").write_text(text)
+    arguments = ("--config-file", nova_conf, "prune", "--remove")
+    result = run(*arguments, *TEST, "--living", "living")
+    assert result.exit_code == 2
+    assert "must name at least one instance" in result.stderr
+    assert (instances / UUID).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[libvirt]\nimages_type = rbd\n", "hosts share the Ceph pool"),
+        (
+            "[cfgdrive_virt]\ninstances_path_shared = yes\n",
+            "[cfgdrive_virt] instances_path_shared=yes",
+        ),
+    ],
+    ids=["rbd", "shared"],
+)
+def test_where_hosts_share_one_libvirt_does_not_know_all(
+    run: Run, nova_conf: Path, instances: Path, text: str, why: str
+) -> None:
+    old_drives(run, instances)
+    nova_conf.write_text(nova_conf.read_text() + text)
+    result = run("--config-file", nova_conf, "prune", *TEST, "--remove")
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.split())
+    assert f"{why}: --living FILE must name the instances of all" in told
+    assert (instances / UUID).exists()

@@ -1,0 +1,72 @@
+"""The command's verify: is a drive whole, and what does it say otherwise?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ...samples import SAMPLE, secrets_in
+from .commands import Run, instance, write_image
+
+
+def test_verify_finds_nothing_wrong_with_what_was_built(
+    run: Run, image: Path, image_format: str
+) -> None:
+    result = run("verify", image)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.split(maxsplit=1) == [
+        "drive", f"a whole {image_format} drive\n",
+    ]  # fmt: skip
+    result = run("verify", image, "--instance", SAMPLE)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "; it says the same" in result.stdout
+    found = json.loads(run("verify", image, "--json").stdout)
+    assert found == {
+        "path": str(image),
+        "format": image_format,
+        "problems": [],
+        "differences": [],
+    }
+
+
+def test_verify_tells_what_a_drive_says_otherwise(
+    run: Run, image: Path, tmp_path: Path
+) -> None:
+    text = SAMPLE.read_text().replace("role: web", "role: db")
+    text = text.replace("admin_pass: ", "admin_pass: other-")
+    (tmp_path / "other.yaml").write_text(text)
+    arguments = ("verify", image, "--instance", "other.yaml")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    path = "openstack/latest/meta_data.json"
+    assert f"{path} meta.role: expected db, found web" in result.stdout
+    hidden = "expected <hidden>, found <hidden>"
+    assert f"{path} admin_pass: {hidden}" in result.stdout
+    assert secrets_in(result.stdout + result.stderr) == []
+    differences = json.loads(run(*arguments, "--json").stdout)["differences"]
+    assert {
+        "path": path, "key": "meta.role", "expected": "db", "found": "web",
+    } in differences  # fmt: skip
+    shown = run(*arguments, "--show-secrets").stdout
+    assert f"{path} admin_pass: expected other-" in shown
+
+
+def test_verify_takes_any_seed_where_the_instance_leaves_it_open(
+    run: Run,
+) -> None:
+    data = instance(config_drive=True)
+    assert run("build", "-", "-o", "x", data=data).exit_code == 0
+    result = run("verify", "x", "--instance", "-", data=data)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_verify_tells_what_readers_would_refuse(
+    run: Run, tmp_path: Path
+) -> None:
+    path = write_image(tmp_path / "x", {"openstack/latest/user_data": b"x"})
+    result = run("verify", path)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "drive   damaged",
+        "  openstack/latest/meta_data.json: must be there",
+    ]
