@@ -14,10 +14,7 @@ from cfgdrive_virt.store import file_system
 from cfgdrive_virt.store.file_system import supports_direct_io, type_of
 
 from ..processes import as_nobody, on_tmpfs
-
-
-def names(directory: Path) -> list[str]:
-    return sorted(os.listdir(directory))
+from .files import names
 
 
 def test_tmpfs_has_direct_io_only_where_it_says_so(instances: Path) -> None:

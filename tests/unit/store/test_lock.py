@@ -16,15 +16,7 @@ from cfgdrive_virt.store.lock import locked
 
 from ..processes import Child, as_nobody
 from ..samples import OTHER_UUID, UUID
-
-
-def take(root: Path) -> None:
-    with locked(root, UUID):
-        pass
-
-
-def names(directory: Path) -> list[str]:
-    return sorted(os.listdir(directory))
+from .files import names, take
 
 
 def test_locks_that_cannot_be_taken_are_told(open_directory: Path) -> None:
