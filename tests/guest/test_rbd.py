@@ -220,7 +220,7 @@ def test_a_volume_is_listed_and_pruned_once_nobody_lives_or_looks(
     assert found[running.uuid].startswith("in use by ")
     assert found[gone.uuid] == "removed"
     assert not driver.exists(gone.uuid)
-    assert found[stopped.uuid] == "its instance lives"
+    assert found[stopped.uuid] == "its instance exists"
     assert driver.exists(running.uuid)
     service.destroy(running.uuid)
     driver.destroy(stopped.uuid)

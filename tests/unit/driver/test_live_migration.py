@@ -242,7 +242,7 @@ def test_what_is_told_to_be_shared_and_is_not_seen_is_no_local_drive(
     make: Callable[..., Hosts],
 ) -> None:
     told = "[cfgdrive_virt]\ninstances_path_shared = yes\n"
-    with pytest.raises(MigrationRefused, match="isn't this host's"):
+    with pytest.raises(MigrationRefused, match="doesn't share this host's"):
         make("iso9660", told).check()
 
 
@@ -300,7 +300,7 @@ def test_what_should_be_seen_and_is_not_is_told(
     drive = MigratingDrive(UUID, place, shared=True, readonly=True)
     with (
         hosts.at("b") as driver,
-        pytest.raises(MigrationRefused, match="see that its storage is"),
+        pytest.raises(MigrationRefused, match="check that its storage is"),
     ):
         driver.pre_live_migration(drive, lambda: b"")
 
@@ -352,7 +352,7 @@ class TestRefused:
     ) -> None:
         hosts = make(form)
         hosts.drive("a").unlink()
-        self.refused(hosts, "is missing; a hard reboot makes it anew")
+        self.refused(hosts, "is missing; a hard reboot or cfgdrive-virt")
 
     def test_a_drive_of_zeros(self, make: Callable[..., Hosts]) -> None:
         hosts = make()

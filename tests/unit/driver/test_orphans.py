@@ -46,8 +46,8 @@ def test_an_old_marked_drive_that_nobody_knows_is_an_orphan() -> None:
 @pytest.mark.parametrize(
     ("change", "living", "why"),
     [
-        ({}, {UUID, OTHER_UUID}, "its instance lives"),
-        ({"ours": False}, set(), "it bears no mark of ours"),
+        ({}, {UUID, OTHER_UUID}, "its instance exists"),
+        ({"ours": False}, set(), "not built by cfgdrive_virt"),
         (
             {"users": ("10.0.0.5 (client.7)", "process 9")},
             set(),
@@ -91,7 +91,7 @@ def pruned(settings: Settings, **arguments: Any) -> dict[str, str]:
 def test_orphans_are_only_told_unless_they_are_to_go(
     settings: Settings, store: FileStore
 ) -> None:
-    assert pruned(settings) == {OTHER_UUID: "its instance lives", UUID: ""}
+    assert pruned(settings) == {OTHER_UUID: "its instance exists", UUID: ""}
     assert store.exists(UUID)
 
 
@@ -99,7 +99,7 @@ def test_orphans_are_removed_and_nothing_else(
     settings: Settings, store: FileStore, instances: Path
 ) -> None:
     assert pruned(settings, remove=True) == {
-        OTHER_UUID: "its instance lives",
+        OTHER_UUID: "its instance exists",
         UUID: "",
     }
     assert store.exists(OTHER_UUID)
@@ -131,7 +131,7 @@ def test_what_has_changed_since_it_was_listed_is_kept(
     second = next(found)
     assert (second.failed, second.kept) == (
         True,
-        f"{drive} has changed meanwhile",
+        f"{drive} has changed since it was listed",
     )
     assert drive.path.read_bytes() == b"somebody else's"
 
@@ -163,5 +163,5 @@ def test_what_is_told_holds_the_drive(
     drives = sorted(store.drives(), key=lambda drive: drive.location.uuid)
     assert found == [
         Pruned(drives[0], ""),
-        Pruned(drives[1], "its instance lives"),
+        Pruned(drives[1], "its instance exists"),
     ]

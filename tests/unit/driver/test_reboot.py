@@ -52,7 +52,7 @@ class TestReboot:
         driver.spawn(wanted())
         harm(drive)
         before = drive.read_bytes() if drive.exists() else None
-        with pytest.raises(StoreError, match="give that, not the UUID alone"):
+        with pytest.raises(StoreError, match="pass that instead of the UUID"):
             driver.reboot(UUID)
         assert before == (drive.read_bytes() if drive.exists() else None)
 

@@ -67,7 +67,7 @@ class TestRefresh:
         driver.spawn(wanted())
         before = drive.read_bytes()
         guest = Guest(drive, "give for good")
-        with pytest.raises(StoreError, match="the guest has none now"):
+        with pytest.raises(StoreError, match="the guest has no drive now"):
             driver.refresh(wanted(**NEW), guest)
         assert drive.read_bytes() == before
         guest.refuses = ""
@@ -161,6 +161,6 @@ class TestUndone:
         driver.spawn(wanted())
         guest = Guest(drive, "give for good")
         drive.unlink()
-        with pytest.raises(StoreError, match="the guest has none now"):
+        with pytest.raises(StoreError, match="the guest has no drive now"):
             driver.refresh(wanted(**NEW), guest)
         assert not drive.exists()

@@ -29,7 +29,7 @@ class TestUnreadable:
         with tempfile.TemporaryDirectory() as name:
             root = Path(name)
             os.chown(root, NOBODY, NOBODY)
-            driver._conf.set_override("instances_path", name)
+            driver._host.conf.set_override("instances_path", name)
             driver.spawn(wanted())
             drive = root / UUID / "disk.config"
             os.chown(drive, 0, 0)

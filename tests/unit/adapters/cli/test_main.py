@@ -222,6 +222,7 @@ def test_a_hangup_ends_it_unless_it_is_ignored(before: str, code: int) -> None:
     # SIGHUP is the last that it takes for itself.
     wanted = signal.SIGHUP if code else signal.SIGTERM
     while not caught(process.pid) & 1 << wanted - 1:
+        assert process.poll() is None, "it ended before it was ready"
         time.sleep(0.01)
     process.send_signal(signal.SIGHUP)
     process.communicate(SAMPLE.read_bytes())

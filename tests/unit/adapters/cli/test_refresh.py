@@ -98,5 +98,5 @@ def test_an_instance_without_a_drive_has_none_to_refresh(
 def test_what_is_missing_cannot_forget(run: Run, nova_conf: Path) -> None:
     result = run("--config-file", nova_conf, "forget-secrets", UUID, *TEST)
     assert result.exit_code == 1
-    assert "is missing; it can be made anew only from" in result.stderr
+    assert "is missing; it can be rebuilt only from" in result.stderr
     assert result.stderr.count("\n") == 1
