@@ -77,7 +77,7 @@ from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.store.ceph.store import RbdStore
 from cfgdrive_virt.store.file import FileStore
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "nova"))
 # After all else: Ceph's bindings are the system's alone.
 sys.path.append("/usr/lib/python3/dist-packages")
