@@ -21,7 +21,7 @@ from cfgdrive_virt.exception import (
     StoreError,
     UnsupportedCombination,
 )
-from cfgdrive_virt.metadata.openstack.recall import Recalled
+from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.decision import Decision, Machine, Verdict
 from cfgdrive_virt.model.drive import (
     DriveImage,

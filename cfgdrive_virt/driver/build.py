@@ -1,12 +1,11 @@
 """A request and the settings become a tree, and a tree an image.
 
-What the settings add to a request: static vendor data, the domain of host
-names, the limit on a drive's size.
+The settings add static vendor data and the domain of hostnames, and limit the
+size of a drive.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from typing import Any
 
@@ -14,10 +13,9 @@ from cfgdrive_virt import image
 from cfgdrive_virt.exception import (
     ImageError,
     InvalidConfiguration,
-    InvalidRequest,
-    Problem,
 )
-from cfgdrive_virt.metadata.openstack import build_tree
+from cfgdrive_virt.metadata import json_file, layout_in, layout_of
+from cfgdrive_virt.metadata.layout import Additions
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.drive import VFAT, DriveImage
 from cfgdrive_virt.model.request import RenderedRequest, Request
@@ -28,26 +26,25 @@ from cfgdrive_virt.model.tree import MetadataTree
 def tree_of(
     request: Request, settings: Settings, random_seed: bytes
 ) -> MetadataTree:
-    """Return all that an instance's drive holds.
+    """Return all files of an instance's drive.
 
-    :param random_seed: for a request that brings none
-    :raises InvalidConfiguration: if the static vendor data can't be used
-    :raises InvalidRequest: if there are no rendered files to build of
-    :raises ImageError: if a rendered one has an impossible path
+    :param random_seed: for a request without one
+    :raises InvalidConfiguration: if the static vendor data cannot be used
+    :raises InvalidRequest: if a rendered request has no files, or one lies
+        outside its layout's own paths
+    :raises ImageError: if a rendered file has an impossible path
     """
+    layout = layout_of(request)
     if isinstance(request, RenderedRequest):
-        if not request.files:
-            problem = Problem("files", "", "must be there to build a drive")
-            raise InvalidRequest([problem])
-        return MetadataTree(request.files)
-    return build_tree(
-        request,
+        return layout.rendered(request)
+    additions = Additions(
         random_seed=request.random_seed or random_seed,
         vendor_data=_static_vendor_data(settings),
         vendor_data_static=settings.vendordata_static,
         dhcp_domain=settings.dhcp_domain,
         skip_versions=settings.skip_versions,
     )
+    return layout.files(request, additions)
 
 
 def image_of(
@@ -61,20 +58,21 @@ def image_of(
 ) -> DriveImage:
     """Return the image of an instance's tree.
 
-    A volume's serial number, where the format has one, is the beginning of
-    the instance's UUID.
+    The volume's label is that of the tree's layout; its serial number, where
+    the format has one, is the beginning of the instance's UUID.
 
     :param without: names of secrets that were left out of the tree
-    :raises ImageError: if it would be larger than ``[cfgdrive_virt]
-        max_drive_size``, or the format can't hold it
+    :raises ImageError: if the image would be larger than ``[cfgdrive_virt]
+        max_drive_size``, or the format cannot hold the tree
     """
     files = tree.files.values()
-    # Before it is built: VFAT holds every copy, ISO9660 one of each.
+    # Checked before the build: VFAT holds every copy, ISO9660 one of each.
     held = files if image_format == VFAT else set(files)
     _check_size(tree, sum(map(len, held)), settings.max_drive_size)
     built = image.build(
         image_format,
         tree,
+        label=layout_in(tree.files).label,
         timestamp=timestamp,
         serial=int(uuid[:8], 16),
         without=without,
@@ -82,8 +80,8 @@ def image_of(
     _check_size(tree, len(built.data), settings.max_drive_size)
     if settings.verify_drive and image.read(built.data).tree != tree:
         raise ImageError(
-            f"the {image_format} drive, read back, isn't what went in; it is"
-            " put nowhere"
+            f"the new {image_format} drive, read back, does not hold the"
+            " files that were written; the drive is discarded"
         )
     return built
 
@@ -98,7 +96,7 @@ def _static_vendor_data(settings: Settings) -> Any:
             data = file.read(settings.max_drive_size + 1)
     except OSError as error:
         raise InvalidConfiguration(
-            f"{lead} can't be read: {error.strerror}"
+            f"{lead} cannot be read: {error.strerror}"
         ) from error
     if len(data) > settings.max_drive_size:
         raise InvalidConfiguration(
@@ -106,10 +104,12 @@ def _static_vendor_data(settings: Settings) -> Any:
             f" drive, {settings.max_drive_size:,} bytes"
         )
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        # Its words say where; the error itself holds all of the file.
-        raise InvalidConfiguration(f"{lead} is no JSON: {error}") from None
+        document = json_file.load(data, most=None)
+    except ValueError as error:
+        # Not chained: its text says where, but it holds all of the file.
+        raise InvalidConfiguration(
+            f"{lead} is not valid JSON: {error}"
+        ) from None
     try:
         return rules.vendor_data(document)
     except ValueError as error:
@@ -122,10 +122,10 @@ def _check_size(tree: MetadataTree, size: int, limit: int) -> None:
     by_size = sorted(
         tree.files, key=lambda path: len(tree.files[path]), reverse=True
     )
-    biggest = ", ".join(
+    largest = ", ".join(
         f"{path} ({len(tree.files[path]):,} bytes)" for path in by_size[:3]
     )
     raise ImageError(
-        f"the drive would be {size:,} bytes, and [cfgdrive_virt]"
-        f" max_drive_size allows {limit:,}; the biggest: {biggest}"
+        f"the drive would be {size:,} bytes; [cfgdrive_virt] max_drive_size"
+        f" allows {limit:,}; the largest files: {largest}"
     )

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from cfgdrive_virt.driver import status, stores
+from cfgdrive_virt.driver import stores, verification
 from cfgdrive_virt.exception import (
     ConfigDriveError,
     DomainError,
@@ -131,7 +131,9 @@ class InstanceDrive:
         self, data: bytes | None, request: Request | None = None
     ) -> Status:
         """Examine these bytes as if they were the drive's."""
-        return status.examine(self.location, data, self.settings, request)
+        return verification.examine(
+            self.location, data, self.settings, request
+        )
 
     def contents(self, medium: Medium | None = None) -> Contents:
         """Return what the drive holds.

@@ -16,10 +16,10 @@ from cfgdrive_virt.driver import build
 from cfgdrive_virt.driver.instance_drive import Drive, InstanceDrive
 from cfgdrive_virt.driver.operation_log import Operation
 from cfgdrive_virt.driver.planner import decide
-from cfgdrive_virt.driver.status import as_found
+from cfgdrive_virt.driver.verification import as_found
 from cfgdrive_virt.exception import DriveUnreadable
 from cfgdrive_virt.libvirt_xml.domain import Domain
-from cfgdrive_virt.metadata.openstack import secrets
+from cfgdrive_virt.metadata import secrets
 from cfgdrive_virt.model.decision import Decision, Machine, Verdict
 from cfgdrive_virt.model.drive import DriveImage
 from cfgdrive_virt.model.request import ConfigDriveRequest, Request

@@ -11,8 +11,8 @@ from cfgdrive_virt.driver.instance_drive import Drive, Medium
 from cfgdrive_virt.driver.make_ready import rebuilt
 from cfgdrive_virt.driver.operation_log import Operation, operation
 from cfgdrive_virt.driver.planner import decide
-from cfgdrive_virt.metadata.openstack import secrets
-from cfgdrive_virt.metadata.openstack.recall import Recalled, recalled
+from cfgdrive_virt.metadata import layout_in, secrets
+from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.drive import Contents, DriveImage
 from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.status import FRESH, Status
@@ -42,7 +42,8 @@ class Refresh(Hooks):
         for drive in drives.everywhere:
             found = drive.judge(drive.read_if_readable())
             if found.contents is not None:
-                return recalled(uuid, found.contents.tree)
+                tree = found.contents.tree
+                return layout_in(tree.files).recall(uuid, tree)
         return Recalled()
 
     def refresh(
@@ -149,8 +150,9 @@ def _without(
     begun: Operation, contents: Contents, secret: Collection[str]
 ) -> DriveImage:
     """Return the image of what a drive holds, without some secrets."""
+    tree = contents.tree
     return build.image_of(
-        secrets.tree_without(contents.tree, secret),
+        layout_in(tree.files).without(tree, secret),
         contents.format,
         begun.settings,
         uuid=begun.uuid,

@@ -16,6 +16,7 @@ def build(
     image_format: str,
     tree: MetadataTree,
     *,
+    label: str,
     timestamp: int,
     serial: int,
     without: Collection[str] = (),
@@ -23,33 +24,40 @@ def build(
     """Return the image of a tree.
 
     :param image_format: ``iso9660`` or ``vfat``
+    :param label: the volume label: ASCII, at most 11 characters
     :param timestamp: of every date in it, in seconds since 1970 (UTC)
     :param serial: the volume's serial number, of 32 bits, where the format
         has one
     :param without: names of secrets that were left out of the tree
-    :raises ImageError: if the format can't hold the tree to the letter
+    :raises ImageError: if the format cannot hold the tree unchanged
     """
     if image_format == VFAT:
         return vfat.build(
-            tree, timestamp=timestamp, serial=serial, without=without
+            tree,
+            label=label,
+            timestamp=timestamp,
+            serial=serial,
+            without=without,
         )
     if image_format == ISO9660:
-        return iso9660.build(tree, timestamp=timestamp, without=without)
+        return iso9660.build(
+            tree, label=label, timestamp=timestamp, without=without
+        )
     raise ImageError(
-        f"config drive format {image_format!r} isn't known; {ISO9660} and"
-        f" {VFAT} are"
+        f"config drive format {image_format!r} is not supported; use"
+        f" {ISO9660} or {VFAT}"
     )
 
 
 def read(data: bytes) -> Contents:
-    """Return what an image of either format holds.
+    """Return the contents of an image of either format.
 
-    Whoever wrote the image may be hostile: what it takes in time and memory
-    is bounded by its size.
+    The image may be hostile: its size bounds the time and memory that reading
+    it takes.
 
-    :raises ImageError: if it is of neither, or is damaged: saying where
+    :raises ImageError: if it has neither format, or is damaged: saying where
     """
-    # What a file holds may lie where ISO9660 begins, never where VFAT does.
+    # A file of VFAT may lie where ISO9660 begins, but not the reverse.
     if vfat.recognizes(data):
         return vfat.read(data)
     if iso9660.recognizes(data):

@@ -1,8 +1,8 @@
-"""What an image says of itself, as bytes in it: a line of ASCII.
+"""The stamp of an image as bytes: a line of ASCII.
 
 In ISO9660 it is the volume descriptor's application use, 512 bytes that the
-standard leaves to us (ECMA-119, 8.4.32); in VFAT it follows the boot code in
-the first sector.
+standard leaves to the application (ECMA-119, 8.4.32); in VFAT it follows the
+boot code in the first sector.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cfgdrive_virt.model.drive import BUILDER, ISO9660, VFAT, Stamp
 from cfgdrive_virt.model.request import ONE_SHOT
 from cfgdrive_virt.model.tree import MetadataTree
 
-#: Where it begins, and how long it may be.
+#: Offset of the stamp's first byte, and its largest size.
 OFFSETS = {ISO9660: 16 * 2048 + 883, VFAT: 96}
 SIZE = 400
 
@@ -25,8 +25,8 @@ _LINE = re.compile(
 
 
 def encode(tree: MetadataTree, without: Collection[str]) -> bytes:
-    """Return the stamp of an image that is made of a tree."""
-    line = f"{BUILDER.decode()} 1 sha256={tree.own.fingerprint}"
+    """Return the stamp for an image of a tree."""
+    line = f"{BUILDER.decode()} 1 sha256={tree.fingerprint}"
     if without:
         line += f" without={','.join(sorted(without))}"
     return f"{line}\n".encode()
@@ -39,6 +39,6 @@ def decode(data: bytes, image_format: str) -> Stamp | None:
     if not found:
         return None
     # A guest that may write to its drive may write anything here.
-    told = (found[2] or b"").decode().split(",")
-    without = tuple(name for name in ONE_SHOT if name in told)
+    named = (found[2] or b"").decode().split(",")
+    without = tuple(name for name in ONE_SHOT if name in named)
     return Stamp(found[1].decode(), without)

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from cfgdrive_virt.model.tree import MetadataTree
 
-#: Readers look a drive up by this label, in lower case.
-LABEL = "config-2"
-
 #: Nova's names: of a file in the instance's directory, and, after the UUID
 #: and "_", of a volume.
 NAME = "disk.config"
@@ -70,17 +67,24 @@ class Contents:
     stamp: Stamp | None = None
 
     @property
-    def left_out(self) -> tuple[str, ...]:
-        """Return the names of secrets that were left out of it."""
-        return self.stamp.without if self.stamp else ()
-
-    @property
     def is_as_built(self) -> bool:
-        """Tell whether it holds what was once written; True if unknown."""
+        """Tell whether the tree is the one that was built; True if unknown.
+
+        A guest that may write to its drive may add files: see :meth:`below`.
+        """
         return (
             self.stamp is None
-            or self.stamp.fingerprint == self.tree.own.fingerprint
+            or self.stamp.fingerprint == self.tree.fingerprint
         )
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Return the names of secrets that were left out of the tree."""
+        return self.stamp.without if self.stamp else ()
+
+    def below(self, prefixes: tuple[str, ...]) -> Contents:
+        """Return the contents, with these files of the tree only."""
+        return dataclasses.replace(self, tree=self.tree.below(prefixes))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.network import NetworkInfo
-from cfgdrive_virt.model.tree import OWN
 from cfgdrive_virt.model.value import Value, checked, kinds_of, many, nested
 
 #: Secrets that a guest needs once, by the names of a request's fields.
@@ -39,10 +38,6 @@ def _files(value: Any) -> Any:
     for path, data in value.items():
         if not isinstance(path, str) or not isinstance(data, bytes):
             raise ValueError("must map paths to bytes")
-        if not path.startswith(OWN):
-            raise ValueError(
-                f"must be below {' or '.join(OWN)}: {path[:100]!a} isn't"
-            )
     return rules.FrozenDict(value)
 
 

@@ -10,16 +10,12 @@ from collections.abc import Mapping
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.model.value import show
 
-#: All that a config drive holds lies below these; a guest that may write to
-#: its drive may add files of its own beside them.
-OWN = ("ec2/", "openstack/")
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MetadataTree:
     """Files by path, such as ``openstack/latest/meta_data.json``.
 
-    Paths are relative, parted by ``/``, in sorted order.
+    Paths are relative, separated by ``/``, in sorted order.
 
     :raises ImageError: if a path could lead out of the tree, or is both a
         file and a directory
@@ -33,18 +29,18 @@ class MetadataTree:
             parts = path.split("/")
             if any(part in ("", ".", "..") or "\0" in part for part in parts):
                 raise ImageError(
-                    f"{show(path)} can't be a path on a drive: it must be"
+                    f"{show(path)} cannot be a path on a drive: it must be"
                     " relative, without '.', '..', an empty name or NUL"
                 )
             try:
                 path.encode()
             except UnicodeEncodeError as error:
                 raise ImageError(
-                    f"{show(path)} can't be a path on a drive: it must be"
+                    f"{show(path)} cannot be a path on a drive: it must be"
                     " Unicode, without lone surrogates"
                 ) from error
             above = path.rpartition("/")[0]
-            # One that is known has its own known: deep trees stay cheap.
+            # A known directory's parents are known: deep trees stay cheap.
             while above and above not in directories:
                 directories.add(above)
                 above = above.rpartition("/")[0]
@@ -56,20 +52,19 @@ class MetadataTree:
     def __len__(self) -> int:
         return len(self.files)
 
-    @property
-    def own(self) -> MetadataTree:
-        """Return the tree without what isn't a config drive's own."""
+    def below(self, prefixes: tuple[str, ...]) -> MetadataTree:
+        """Return the files whose paths begin with one of these."""
         return MetadataTree(
             {
                 path: content
                 for path, content in self.files.items()
-                if path.startswith(OWN)
+                if path.startswith(prefixes)
             }
         )
 
     @property
     def fingerprint(self) -> str:
-        """Return what tells this tree from any other: a SHA-256 sum in hex.
+        """Return a SHA-256 sum in hex that identifies the tree.
 
         It covers secrets, so it belongs where the tree itself may be read.
         """

@@ -15,6 +15,7 @@ from nova.virt.configdrive import ConfigDriveBuilder
 from bench.instance import Instance, as_spawned, network_known
 from bench.measure import Goal, Way
 from cfgdrive_virt.image import iso9660, vfat
+from cfgdrive_virt.metadata.openstack import OPENSTACK
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.store.file import FileStore
 
@@ -88,12 +89,16 @@ def ways(instance: Instance, directory: Path) -> list[Way]:
 
 def build_iso9660(tree: MetadataTree) -> bytes:
     """Build our ISO 9660 image in memory."""
-    return iso9660.build(tree, timestamp=int(time.time())).data
+    return iso9660.build(
+        tree, label=OPENSTACK.label, timestamp=int(time.time())
+    ).data
 
 
 def build_vfat(tree: MetadataTree) -> bytes:
     """Build our VFAT image in memory."""
-    return vfat.build(tree, timestamp=int(time.time()), serial=1).data
+    return vfat.build(
+        tree, label=OPENSTACK.label, timestamp=int(time.time()), serial=1
+    ).data
 
 
 def _nova_files(instance: Instance, directory: Path) -> dict[str, bytes]:

@@ -103,7 +103,9 @@ Boot = Callable[..., Guest]
 
 def image_of(image_format: str, content: bytes) -> bytes:
     tree = MetadataTree({PATH: content})
-    return image.build(image_format, tree, timestamp=0, serial=1).data
+    return image.build(
+        image_format, tree, label="config-2", timestamp=0, serial=1
+    ).data
 
 
 def file_place(directory: pathlib.Path, decision: Decision) -> Place:

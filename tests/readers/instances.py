@@ -186,4 +186,6 @@ def tree(name: str) -> MetadataTree:
 
 def image(name: str) -> bytes:
     """Return the drive of one of these instances."""
-    return iso9660.build(tree(name), timestamp=TIMESTAMP).data
+    return iso9660.build(
+        tree(name), label="config-2", timestamp=TIMESTAMP
+    ).data

@@ -202,7 +202,9 @@ def test_any_request_makes_a_drive_that_it_takes(
 ) -> None:
     assert instance.random_seed is not None
     tree = build_tree(instance, random_seed=instance.random_seed)
-    drive = iso9660.build(tree, timestamp=instances.TIMESTAMP)
+    drive = iso9660.build(
+        tree, label="config-2", timestamp=instances.TIMESTAMP
+    )
     with tempfile.TemporaryDirectory() as directory:
         found = read(drive.data, Path(directory))
 
@@ -235,7 +237,9 @@ def converted(network: NetworkInfo, directory: Path) -> dict[str, Any]:
         network=network,
     )
     tree = build_tree(request, random_seed=b"-")
-    drive = iso9660.build(tree, timestamp=instances.TIMESTAMP)
+    drive = iso9660.build(
+        tree, label="config-2", timestamp=instances.TIMESTAMP
+    )
     found = read(drive.data, directory)
     helper = cloud_init("sources.helpers.openstack")
     config: dict[str, Any] = helper.convert_net_json(

@@ -58,7 +58,9 @@ def base(name: str) -> bytes:
     files = LARGE if name == "fat16" else FILES
     form = ISO9660 if name == "iso9660" else VFAT
     tree = MetadataTree(files)
-    return image.build(form, tree, timestamp=TIMESTAMP, serial=1).data
+    return image.build(
+        form, tree, label="config-2", timestamp=TIMESTAMP, serial=1
+    ).data
 
 
 def by_genisoimage(files: dict[str, bytes], *extensions: str) -> bytes:
@@ -285,7 +287,9 @@ class Fat:
             "D/E/F": b"f" * 2000,
         }
         tree = MetadataTree(files)
-        whole = image.build(VFAT, tree, timestamp=TIMESTAMP, serial=1)
+        whole = image.build(
+            VFAT, tree, label="config-2", timestamp=TIMESTAMP, serial=1
+        )
         self.data = bytearray(whole.data)
         self.width = width
         self.root = SECTOR + 2 * SECTOR * self.number("<H", 22)
@@ -446,7 +450,9 @@ def test_a_tenants_content_makes_no_other_format_of_a_vfat_image() -> None:
     for shift in range(0, 32 * 1024, SECTOR):
         files = {"user_data": bytes(shift) + hostile}
         tree = MetadataTree(files)
-        built = image.build(VFAT, tree, timestamp=TIMESTAMP, serial=1)
+        built = image.build(
+            VFAT, tree, label="config-2", timestamp=TIMESTAMP, serial=1
+        )
         found.append(built.data[32769:32774] == b"CD001")
         contents = image.read(built.data)
         assert (contents.format, dict(contents.tree.files)) == (VFAT, files)

@@ -99,7 +99,7 @@ def test_any_tree_of_ours_is_read_byte_for_byte(
     files: dict[str, bytes],
 ) -> None:
     tree = MetadataTree(files)
-    built = image.build(ISO9660, tree, timestamp=1, serial=0)
+    built = image.build(ISO9660, tree, label="config-2", timestamp=1, serial=0)
     contents = image.read(built.data)
 
     assert contents.ours

@@ -56,7 +56,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     def write(
         files: dict[str, bytes], timestamp: int = instances.TIMESTAMP
     ) -> Path:
-        built = iso9660.build(MetadataTree(files), timestamp=timestamp)
+        built = iso9660.build(
+            MetadataTree(files), label="config-2", timestamp=timestamp
+        )
         path = tmp_path / "disk.config"
         path.write_bytes(built.data)
         return path

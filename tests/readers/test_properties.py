@@ -40,7 +40,9 @@ def read_back(data: bytes, *through: Reader) -> list[dict[str, bytes]]:
 
 
 def image_of(files: dict[str, bytes]) -> bytes:
-    return iso9660.build(MetadataTree(files), timestamp=TIMESTAMP).data
+    return iso9660.build(
+        MetadataTree(files), label="config-2", timestamp=TIMESTAMP
+    ).data
 
 
 @settings(strategies.PROPERTY, max_examples=150)
@@ -191,7 +193,7 @@ def test_any_request_makes_a_drive_that_is_read_back_whole(
     request: ConfigDriveRequest,
 ) -> None:
     tree = build(request)
-    data = iso9660.build(tree, timestamp=TIMESTAMP).data
+    data = iso9660.build(tree, label="config-2", timestamp=TIMESTAMP).data
     through = (readers.bsdtar_rock_ridge, readers.xorriso_joliet)
 
     for found in read_back(data, *through):
@@ -203,9 +205,14 @@ def test_any_request_makes_a_drive_that_is_read_back_whole(
 def test_a_request_makes_the_same_drive_twice(
     request: ConfigDriveRequest,
 ) -> None:
-    first = iso9660.build(build(request), timestamp=TIMESTAMP)
+    first = iso9660.build(
+        build(request), label="config-2", timestamp=TIMESTAMP
+    )
 
-    assert iso9660.build(build(request), timestamp=TIMESTAMP) == first
+    assert (
+        iso9660.build(build(request), label="config-2", timestamp=TIMESTAMP)
+        == first
+    )
 
 
 @settings(strategies.PROPERTY, max_examples=80)

@@ -38,7 +38,10 @@ import instances
 from cfgdrive_virt.image import vfat
 for name in instances.REQUESTS:
     built = vfat.build(
-        instances.tree(name), timestamp=instances.TIMESTAMP, serial=0x83679162
+        instances.tree(name),
+        label="config-2",
+        timestamp=instances.TIMESTAMP,
+        serial=0x83679162,
     )
     sys.stdout.buffer.write(built.data)
 """
@@ -46,7 +49,9 @@ for name in instances.REQUESTS:
 
 def built(files: Mapping[str, bytes], timestamp: int) -> bytes:
     tree = MetadataTree(files)
-    return vfat.build(tree, timestamp=timestamp, serial=SERIAL).data
+    return vfat.build(
+        tree, label="config-2", timestamp=timestamp, serial=SERIAL
+    ).data
 
 
 def instance(name: str) -> bytes:
@@ -209,7 +214,7 @@ def test_a_drive_is_the_same_in_another_process_at_a_later_time(
 def test_the_serial_number_is_the_only_difference_it_makes() -> None:
     tree = instances.tree("sample")
     one, other = (
-        vfat.build(tree, timestamp=0, serial=serial).data
+        vfat.build(tree, label="config-2", timestamp=0, serial=serial).data
         for serial in (0, 0xFFFF_FFFF)
     )
 

@@ -27,7 +27,9 @@ Reader = Callable[[Path], dict[str, bytes]]
 
 def image_of(files: dict[str, bytes]) -> bytes:
     tree = MetadataTree(files)
-    return vfat.build(tree, timestamp=instances.TIMESTAMP, serial=1).data
+    return vfat.build(
+        tree, label="config-2", timestamp=instances.TIMESTAMP, serial=1
+    ).data
 
 
 def ours(image: Path) -> dict[str, bytes]:

@@ -1,15 +1,13 @@
-"""A drive's tree becomes what may be shown of it, or files in a directory.
+"""A drive's tree becomes what a terminal may show, or files in a directory.
 
-Secrets are masked unless asked for: passwords, keys, seeds, user data and
-injected files wholly, and every value of vendor data (tenants' agents get
-their credentials there).
+Secrets are masked, unless the user asks for them: the layout says which files
+and keys hold any.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -19,17 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.metadata.openstack.check import ABSENT, Difference
-from cfgdrive_virt.model import rules
+from cfgdrive_virt.metadata import json_file, layout_in
+from cfgdrive_virt.metadata.compare import ABSENT, Difference
+from cfgdrive_virt.metadata.layout import Layout
 from cfgdrive_virt.model.drive import StoredDrive
 from cfgdrive_virt.model.tree import MetadataTree
 
 MASK = "<hidden>"
-
-#: Keys whose values are secret, whatever the case of their letters.
-_SECRET = re.compile(
-    r"(?i)pass|secret|token|^data$|^keys$|^openssh-key$|^public_keys$|^random_seed$"
-)
 
 
 def describe(
@@ -39,34 +33,36 @@ def describe(
 
     A file has ``json`` if it is JSON, ``text`` if it is UTF-8, or neither.
     """
+    layout = layout_in(tree.files)
     return {
         path: {
             "size": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
-            **_content(path, content, show_secrets=show_secrets),
+            **_content(layout, path, content, show_secrets=show_secrets),
         }
         for path, content in tree.files.items()
     }
 
 
 def difference(found: Difference, *, show_secrets: bool) -> dict[str, Any]:
-    """Return a difference, ready for JSON; a side without it is left out."""
-    name = found.path.rpartition("/")[2]
-    hidden = not show_secrets and (
-        name.startswith("vendor_data")
-        # Of a key such as meta.db_password any part may tell.
-        or any(map(_SECRET.search, re.split(r"\[\d+\]|\.", found.key)))
+    """Return a difference, ready for JSON, without a side that is absent."""
+    path = found.path
+    layout = layout_in([path])
+    # Any part of a key such as meta.db_password may be secret.
+    parts = re.split(r"\[\d+\]|\.", found.key)
+    hidden = layout.is_secret(path) or any(
+        layout.is_secret(path, part) for part in parts
     )
     sides = {"expected": found.expected, "found": found.found}
     return {
-        "path": found.path,
+        "path": path,
         "key": found.key,
         **{
             name: f"({len(value):,} bytes)"
             if isinstance(value, bytes)
             else value
             if show_secrets
-            else _masked(value, whole=hidden)
+            else _masked(layout, path, value, whole=hidden)
             for name, value in sides.items()
             if value is not ABSENT
         },
@@ -74,7 +70,7 @@ def difference(found: Difference, *, show_secrets: bool) -> dict[str, Any]:
 
 
 def stored(drive: StoredDrive) -> dict[str, Any]:
-    """Return what is known of a drive in a store, ready for JSON."""
+    """Return a drive in a store, ready for JSON."""
     moment = datetime.datetime.fromtimestamp(
         drive.modified, datetime.timezone.utc
     )
@@ -89,13 +85,13 @@ def stored(drive: StoredDrive) -> dict[str, Any]:
 
 
 def extract(tree: MetadataTree, directory: Path) -> None:
-    """Write a tree to a new directory, for its owner's eyes only.
+    """Write a tree to a new directory that only its owner can read.
 
-    :raises StoreError: if the directory is there already, or can't be
+    :raises StoreError: if the directory already exists, or cannot be
         written; nothing is left behind
     """
     if os.path.lexists(directory):
-        raise StoreError(f"{directory} is there already; name a new one")
+        raise StoreError(f"{directory} already exists; choose a new directory")
     staging = None
     try:
         staging = Path(
@@ -116,23 +112,23 @@ def extract(tree: MetadataTree, directory: Path) -> None:
         if not isinstance(error, OSError):
             raise
         raise StoreError(
-            f"can't extract to {directory}: {error.strerror}"
+            f"cannot extract to {directory}: {error.strerror}"
         ) from error
 
 
 def _content(
-    path: str, content: bytes, *, show_secrets: bool
+    layout: Layout, path: str, content: bytes, *, show_secrets: bool
 ) -> dict[str, Any]:
+    hidden = not show_secrets and layout.is_secret(path)
     if path.endswith(".json"):
         try:
-            document = rules.json_value(json.loads(content))
-        except (ValueError, RecursionError):
+            document = json_file.load_frozen(content, most=None)
+        except ValueError:
             return {"error": "not valid JSON, or nested too deeply"}
         if not show_secrets:
-            whole = path.rpartition("/")[2].startswith("vendor_data")
-            document = _masked(document, whole=whole)
+            document = _masked(layout, path, document, whole=hidden)
         return {"json": document}
-    if not show_secrets:
+    if hidden:
         return {"text": MASK}
     try:
         return {"text": content.decode()}
@@ -140,12 +136,21 @@ def _content(
         return {}
 
 
-def _masked(value: Any, *, whole: bool) -> Any:
+def _masked(layout: Layout, path: str, value: Any, *, whole: bool) -> Any:
+    """Return a JSON value with its secrets masked.
+
+    :param whole: whether all of the value is secret
+    """
     if isinstance(value, Mapping):
         return {
-            key: _masked(item, whole=whole or bool(_SECRET.search(key)))
+            key: _masked(
+                layout,
+                path,
+                item,
+                whole=whole or layout.is_secret(path, key),
+            )
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [_masked(item, whole=whole) for item in value]
+        return [_masked(layout, path, item, whole=whole) for item in value]
     return MASK if whole else value

@@ -21,6 +21,7 @@ from rich.tree import Tree
 
 from cfgdrive_virt.adapters.cli.drive_view import MASK
 from cfgdrive_virt.driver.driver import Plan
+from cfgdrive_virt.metadata import layout_in
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -110,7 +111,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def print_tree(title: str, files: dict[str, dict[str, Any]]) -> None:
-    """Print a drive's tree, and what its newest version says.
+    """Print a drive's tree, and the files of its newest version.
 
     :param files: as drive_view.describe returns them
     """
@@ -124,9 +125,10 @@ def print_tree(title: str, files: dict[str, dict[str, Any]]) -> None:
             Text.assemble(printable(name), (size, "dim"))
         )
     console.print(root)
+    layout = layout_in(files)
     for path, file in files.items():
         content = file.get("json", file.get("text", MASK))
-        if "latest" not in path.split("/") or content == MASK:
+        if not layout.is_newest(path) or content == MASK:
             continue
         text = content
         if "json" in file:

@@ -21,7 +21,7 @@ from cfgdrive_virt.adapters.nova.errors import explained, logged
 from cfgdrive_virt.adapters.nova.live_migration import LiveMigrationDriver
 from cfgdrive_virt.driver.driver import Drive
 from cfgdrive_virt.exception import UnsupportedCombination
-from cfgdrive_virt.metadata.openstack.recall import Recalled
+from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.drive import RESCUE_NAME, is_drive
 from cfgdrive_virt.model.request import RenderedRequest, Request
 

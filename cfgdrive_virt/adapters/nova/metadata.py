@@ -8,7 +8,7 @@ from typing import Any
 
 from nova.api.metadata import base as instance_metadata
 
-from cfgdrive_virt.metadata.openstack.recall import Recalled
+from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.request import RenderedRequest
 
 #: Of an image's properties, those that decide on a drive.

@@ -27,7 +27,7 @@ from cfgdrive_virt.image.iso9660.reader import (
     MOST_SHARED,
     SECTOR,
 )
-from cfgdrive_virt.model.drive import BUILDER, ISO9660, LABEL, DriveImage
+from cfgdrive_virt.model.drive import BUILDER, ISO9660, DriveImage
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
@@ -39,10 +39,15 @@ LAST_TIMESTAMP = 5_869_583_999  # 2155-12-31 23:59:59 UTC
 
 
 def build(
-    tree: MetadataTree, *, timestamp: int, without: Collection[str] = ()
+    tree: MetadataTree,
+    *,
+    label: str,
+    timestamp: int,
+    without: Collection[str] = (),
 ) -> DriveImage:
-    """Return the image of a tree, labelled for readers to find it.
+    """Return the image of a tree.
 
+    :param label: the volume label, by which readers find the drive: ASCII
     :param timestamp: of every date in it, in seconds since 1970 (UTC)
     :param without: names of secrets that were left out of the tree
     :raises ImageError: if a name can't be kept to the letter
@@ -57,7 +62,7 @@ def build(
             interchange_level=3,
             joliet=3,
             rock_ridge="1.09",
-            vol_ident=LABEL,
+            vol_ident=label,
             sys_ident="LINUX",
             pub_ident_str=BUILDER.decode(),
             app_ident_str=BUILDER.decode(),

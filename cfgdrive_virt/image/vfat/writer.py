@@ -47,7 +47,6 @@ from cfgdrive_virt.image.vfat.format import (
 from cfgdrive_virt.model.drive import (
     BUILDER,
     BUILDER_OFFSETS,
-    LABEL,
     VFAT,
     DriveImage,
 )
@@ -65,7 +64,7 @@ _DISTANCE = 16
 _ROOT_ENTRIES = 512
 _MOST_ROOT_ENTRIES = 65_520
 _FIXED_DISK, _FIRST_DISK = 0xF8, 0x80
-_VOLUME_NAME = LABEL.encode().ljust(11)
+_LABEL_SIZE = 11
 #: Over the mark to INT 18h: a BIOS tries what else it can boot from.
 _JUMP = bytes((0xEB, BUILDER_OFFSETS[VFAT] + len(BUILDER) - 2, 0x90))
 _BOOT_CODE = BUILDER + b"\xcd\x18\xf4\xeb\xfd"
@@ -98,12 +97,15 @@ class _Geometry:
 def build(
     tree: MetadataTree,
     *,
+    label: str,
     timestamp: int,
     serial: int,
     without: Collection[str] = (),
 ) -> DriveImage:
-    """Return the image of a tree, labelled for readers to find it.
+    """Return the image of a tree.
 
+    :param label: the volume label, by which readers find the drive: ASCII,
+        at most 11 characters
     :param timestamp: of every date in it, in seconds since 1970 (UTC)
     :param serial: the volume's serial number, of 32 bits
     :param without: names of secrets that were left out of the tree
@@ -120,12 +122,16 @@ def build(
     geometry = _geometry(sizes, root)
     starts, fat = _allocate(sizes, geometry)
     dates = _dates(timestamp)
+    volume = label.encode("ascii").ljust(_LABEL_SIZE)
     tables = {
-        path: b"".join(_entries(path, listing, starts, tree.files, dates))
+        path: b"".join(
+            _entries(path, listing, starts, tree.files, dates, volume)
+        )
         for path, listing in listings.items()
     }
     contents = tables | dict(tree.files)
-    parts = [_boot_sector(geometry, serial, stamp.encode(tree, without))]
+    line = stamp.encode(tree, without)
+    parts = [_boot_sector(geometry, serial, volume, line)]
     parts += _filled(fat, geometry.fat * _SECTOR) * 2
     parts += _filled(contents.pop(""), geometry.root * _SECTOR)
     # In the order of their clusters.
@@ -242,7 +248,9 @@ def _allocate(
     return starts, b"".join(packed)
 
 
-def _boot_sector(geometry: _Geometry, serial: int, told: bytes) -> bytes:
+def _boot_sector(
+    geometry: _Geometry, serial: int, volume: bytes, line: bytes
+) -> bytes:
     fits = geometry.total < 1 << 16
     fields = BootSector(
         jump=_JUMP,
@@ -263,11 +271,11 @@ def _boot_sector(geometry: _Geometry, serial: int, told: bytes) -> bytes:
         flags=0,
         extended=EXTENDED,
         serial=serial,
-        label=_VOLUME_NAME,
+        label=volume,
         type=b"FAT%-5d" % geometry.width,
     )
     start = fields.pack().ljust(BUILDER_OFFSETS[VFAT], b"\0") + _BOOT_CODE
-    start = start.ljust(stamp.OFFSETS[VFAT], b"\0") + told
+    start = start.ljust(stamp.OFFSETS[VFAT], b"\0") + line
     return start.ljust(SIGNATURE_OFFSET, b"\0") + SIGNATURE
 
 
@@ -287,6 +295,7 @@ def _entries(
     starts: Mapping[str, int],
     files: Mapping[str, bytes],
     dates: tuple[int, int],
+    volume: bytes,
 ) -> Iterator[bytes]:
     """Yield the bytes of a directory."""
 
@@ -302,7 +311,7 @@ def _entries(
         yield entry(DOT, DIRECTORY, starts[directory])
         yield entry(DOTDOT, DIRECTORY, starts[above])
     else:
-        yield entry(_VOLUME_NAME, VOLUME, 0)
+        yield entry(volume, VOLUME, 0)
     for name, long, short in listing:
         path = prefix + name
         content = files.get(path)

@@ -1,53 +1,10 @@
-"""A request becomes a tree: what every kind of reader looks for.
-
-Pure: same request, same arguments, same bytes.
-"""
+"""OpenStack's layout: ``openstack/``, and ``ec2/`` for older readers."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from cfgdrive_virt.metadata.openstack.layout import OpenStack
+from cfgdrive_virt.metadata.openstack.tree import build_tree
 
-from cfgdrive_virt.metadata.openstack import ec2, meta_data
-from cfgdrive_virt.model.request import ConfigDriveRequest
-from cfgdrive_virt.model.tree import MetadataTree
+__all__ = ["OPENSTACK", "build_tree"]
 
-__all__ = ["build_tree"]
-
-
-def build_tree(
-    request: ConfigDriveRequest,
-    *,
-    random_seed: bytes,
-    vendor_data: Any = None,
-    vendor_data_static: bool = True,
-    dhcp_domain: str = "",
-    skip_versions: Collection[str] = (),
-) -> MetadataTree:
-    """Return all that a drive for this request holds.
-
-    :param random_seed: bytes for the guest's entropy pool, the same in all
-        versions so that what they share is stored once
-    :param vendor_data: the deployment's static vendor data; the request's
-        own outranks it
-    :param vendor_data_static: whether vendor_data2.json has a ``static`` key
-    :param dhcp_domain: added to the hostname
-    :param skip_versions: versions of the ec2 tree to leave out
-    """
-    hostname = request.hostname
-    if dhcp_domain:
-        hostname = f"{hostname}.{dhcp_domain}"
-    if request.vendor_data is not None:
-        vendor_data = request.vendor_data
-    static = {} if vendor_data is None else vendor_data
-    vendor_data2 = {"static": static} if vendor_data_static else {}
-    vendor_data2.update(
-        (target, value)
-        for target, value in request.vendor_data2.items()
-        if target not in vendor_data2
-    )
-    files = dict(ec2.files(request, hostname, skip_versions))
-    files.update(
-        meta_data.files(request, hostname, random_seed, static, vendor_data2)
-    )
-    return MetadataTree(files)
+OPENSTACK = OpenStack()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from cfgdrive_virt.metadata.openstack import json_file
+from cfgdrive_virt.metadata import json_file
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
 #: Oldest first. "1.0" sorts before the dates, so comparing tells the newer.

@@ -11,7 +11,8 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgdrive_virt.metadata.openstack import json_file, network_data
+from cfgdrive_virt.metadata import json_file
+from cfgdrive_virt.metadata.openstack import network_data
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
     Device,

@@ -1,83 +1,59 @@
-"""What a drive that is there says of what a request leaves open.
+"""What an existing drive says of the fields that a request omits.
 
 A service knows some things only when it makes an instance: the password and
 the injected files, the seed, the addresses that libvirt gave its devices.
-What a drive says may have been written by its guest: it is taken only if a
-request could have said so.
+The guest may have written what the drive says: it is taken only if a request
+could hold it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from cfgdrive_virt.exception import InvalidRequest
-from cfgdrive_virt.metadata.openstack.check import random_seed
+from cfgdrive_virt.metadata import json_file
+from cfgdrive_virt.metadata.layout import Recalled
+from cfgdrive_virt.metadata.openstack.check import META_DATA, random_seed
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
     Device,
     InjectedFile,
     NicDevice,
-    RenderedRequest,
-    Request,
     ShareDevice,
 )
 from cfgdrive_virt.model.tree import MetadataTree
 
-_META_DATA = "openstack/latest/meta_data.json"
 _VENDOR_DATA2 = "openstack/latest/vendor_data2.json"
 
-#: Bytes of either that are looked into; ours have some thousands.
-_MOST_BYTES = 4 * 1024 * 1024
-
-_Told = Mapping[str, Any]
+_Document = Mapping[str, Any]
 _Known = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Recalled:
-    """What only an instance's drive still says.
-
-    :param vendor_data2: target to JSON
-    """
-
-    admin_pass: str | None = dataclasses.field(default=None, repr=False)
-    injected_files: tuple[InjectedFile, ...] = ()
-    vendor_data2: Mapping[str, Any] = dataclasses.field(
-        default_factory=dict, repr=False
-    )
-
-
-def recalled(uuid: str, tree: MetadataTree) -> Recalled:
-    """Return what a drive says of what is known only once."""
-    anybody = ConfigDriveRequest(uuid=uuid, name=uuid, hostname="unknown")
-    told = _completed(anybody, tree)
+def recall(uuid: str, tree: MetadataTree) -> Recalled:
+    """Return what a service knows only when it makes an instance."""
+    # It has the fields that any request omits.
+    bare = ConfigDriveRequest(uuid=uuid, name=uuid, hostname="unknown")
+    known = recover(bare, tree)
     return Recalled(
-        told.admin_pass, told.injected_files, _object(tree, _VENDOR_DATA2)
+        known.admin_pass, known.injected_files, _object(tree, _VENDOR_DATA2)
     )
 
 
-def completed(request: Request, tree: MetadataTree) -> Request:
-    """Return a request with what it leaves open as a drive says it.
-
-    That is random_seed, admin_pass and injected_files, and bus and address of
-    devices.  A rendered one leaves nothing open.
-    """
-    if isinstance(request, RenderedRequest):
-        return request
-    return _completed(request, tree)
-
-
-def _completed(
+def recover(
     request: ConfigDriveRequest, tree: MetadataTree
 ) -> ConfigDriveRequest:
-    document = _object(tree, _META_DATA)
+    """Return a request, with what it omits taken from its drive.
+
+    That is random_seed, admin_pass, injected_files, and the bus and address
+    of devices.
+    """
+    document = _object(tree, META_DATA)
     for known in (_seed, _password, _files, _devices):
-        # What no request could say stays open.
+        # A value that no request can hold is not taken.
         with contextlib.suppress(InvalidRequest):
             request = dataclasses.replace(
                 request, **known(request, document, tree)
@@ -85,11 +61,11 @@ def _completed(
     return request
 
 
-def _object(tree: MetadataTree, path: str) -> Mapping[str, Any]:
+def _object(tree: MetadataTree, path: str) -> _Document:
     """Return a JSON object; an empty one where there is none."""
     try:
-        document = json.loads(tree.files.get(path, b"")[:_MOST_BYTES])
-    except (ValueError, RecursionError):
+        document = json_file.load(tree.files.get(path, b""))
+    except ValueError:
         return {}
     return document if isinstance(document, Mapping) else {}
 
@@ -98,23 +74,26 @@ def _seed(request: ConfigDriveRequest, _: Any, tree: MetadataTree) -> _Known:
     return {} if request.random_seed else {"random_seed": random_seed(tree)}
 
 
-def _password(request: ConfigDriveRequest, document: _Told, _: Any) -> _Known:
+def _password(
+    request: ConfigDriveRequest, document: _Document, _: Any
+) -> _Known:
     if request.admin_pass is not None:
         return {}
     return {"admin_pass": document.get("admin_pass")}
 
 
 def _files(
-    request: ConfigDriveRequest, document: _Told, tree: MetadataTree
+    request: ConfigDriveRequest, document: _Document, tree: MetadataTree
 ) -> _Known:
-    told = document.get("files")
-    if request.injected_files or not isinstance(told, list):
+    entries = document.get("files")
+    if request.injected_files or not isinstance(entries, list):
         return {}
     found = {}
-    for entry in told:
+    for entry in entries:
         path = entry.get("content_path") if isinstance(entry, dict) else None
         content = tree.files.get(f"openstack{path}")
-        # As it is written, each once: else a small drive could make a large.
+        # As we write it, and each file once: otherwise a small drive could
+        # make a large one.
         if (
             content is None
             or path in found
@@ -125,37 +104,39 @@ def _files(
     return {"injected_files": list(found.values())}
 
 
-def _devices(request: ConfigDriveRequest, document: _Told, _: Any) -> _Known:
-    told = document.get("devices")
-    if not isinstance(told, list):
+def _devices(
+    request: ConfigDriveRequest, document: _Document, _: Any
+) -> _Known:
+    entries = document.get("devices")
+    if not isinstance(entries, list):
         return {}
-    known = {_key(device): device for device in told}
+    known = {_key(entry): entry for entry in entries}
     return {"devices": [_located(one, known) for one in request.devices]}
 
 
-def _key(told: Any) -> tuple[str, str] | None:
-    """Return what a device on a drive is found by."""
-    if isinstance(told, dict):
+def _key(entry: Any) -> tuple[str, str] | None:
+    """Return what identifies a device on a drive."""
+    if isinstance(entry, dict):
         for name in ("mac", "serial", "share_id"):
-            if isinstance(told.get(name), str):
-                return name, told[name]
+            if isinstance(entry.get(name), str):
+                return name, entry[name]
     return None
 
 
 def _located(device: Device, known: Mapping[Any, Any]) -> Device:
     if isinstance(device, NicDevice):
-        told = known.get(("mac", device.mac), {})
+        entry = known.get(("mac", device.mac), {})
     elif isinstance(device, ShareDevice):
-        told = known.get(("share_id", device.share_id), {})
+        entry = known.get(("share_id", device.share_id), {})
     elif device.serial is not None:
-        told = known.get(("serial", device.serial), {})
+        entry = known.get(("serial", device.serial), {})
     else:
         return device
-    if device.bus not in (None, told.get("bus")):
+    if device.bus not in (None, entry.get("bus")):
         return device
     found = {
-        name: told[name]
+        name: entry[name]
         for name in ("bus", "address")
-        if getattr(device, name) is None and told.get(name, "none") != "none"
+        if getattr(device, name) is None and entry.get(name, "none") != "none"
     }
     return dataclasses.replace(device, **found)

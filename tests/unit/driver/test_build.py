@@ -134,7 +134,7 @@ def test_vendor_data_that_cannot_be_read_is_told(
         with pytest.raises(InvalidConfiguration) as caught:
             vendor_driver(make, path).build(wanted())
         assert str(caught.value) == (
-            f"[api] vendordata_jsonfile_path={path} can't be read: {reason}"
+            f"[api] vendordata_jsonfile_path={path} cannot be read: {reason}"
         )
 
 
@@ -159,7 +159,7 @@ def test_a_drive_too_large_names_the_biggest_files(make: Make) -> None:
     told = str(caught.value)
     assert "[cfgdrive_virt] max_drive_size allows 1,048,576" in told
     assert (
-        "the biggest: openstack/content/0001 (900,000 bytes),"
+        "the largest files: openstack/content/0001 (900,000 bytes),"
         " openstack/content/0002 (500,000 bytes), " in told
     )
 
@@ -193,10 +193,10 @@ def test_an_image_too_large_is_refused_where_its_content_is_not(
     file = InjectedFile(path="/x", content=os.urandom(1_000_000))
     with pytest.raises(ImageError) as caught:
         driver.spawn(wanted(injected_files=[file]))
-    size = r"the drive would be 1,[0-9]{3},[0-9]{3} bytes, and"
+    size = r"the drive would be 1,[0-9]{3},[0-9]{3} bytes;"
     words = (
-        r" \[cfgdrive_virt\] max_drive_size allows 1,048,576; the biggest:"
-        r" openstack/content/0000 \(1,000,000 bytes\), .*"
+        r" \[cfgdrive_virt\] max_drive_size allows 1,048,576; the largest"
+        r" files: openstack/content/0000 \(1,000,000 bytes\), .*"
     )
     assert re.fullmatch(size + words, str(caught.value))
     assert os.listdir(instances) == ["locks"]
@@ -209,7 +209,7 @@ def test_a_format_that_cannot_be_built_is_refused(
     with pytest.raises(ImageError) as caught:
         driver.build(wanted(), name)
     assert str(caught.value) == (
-        f"config drive format {name!r} isn't known; iso9660 and vfat are"
+        f"config drive format {name!r} is not supported; use iso9660 or vfat"
     )
 
 
@@ -234,8 +234,8 @@ def test_a_drive_is_read_back_before_it_is_put_in_place(
     with pytest.raises(ImageError) as caught:
         driver.spawn(wanted())
     assert str(caught.value) == (
-        f"the {image_format} drive, read back, isn't what went in; it is put"
-        " nowhere"
+        f"the new {image_format} drive, read back, does not hold the files"
+        " that were written; the drive is discarded"
     )
     assert os.listdir(instances) == ["locks"]
 

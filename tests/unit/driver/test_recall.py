@@ -150,6 +150,7 @@ class TestWhatAGuestWrites:
                 image.build(
                     VFAT,
                     type(tree)(files),
+                    label="config-2",
                     timestamp=0,
                     serial=1,
                     without=without,
@@ -230,7 +231,9 @@ class TestWhatAGuestWrites:
         tree = image.read(drive.read_bytes()).tree
         path = "openstack/latest/meta_data.json"
         files = {**tree.files, path: b"[" + b"1," * (4 << 20) + b"1]"}
-        data = image.build(VFAT, type(tree)(files), timestamp=0, serial=1).data
+        data = image.build(
+            VFAT, type(tree)(files), label="config-2", timestamp=0, serial=1
+        ).data
         drive.write_bytes(data.replace(b"sha256=", b"sha256-"))
         found = driver.status(wanted())
         assert found.state == DAMAGED

@@ -58,8 +58,15 @@ class TestStatus:
         driver.spawn(wanted())
         tree = image.read(drive.read_bytes()).tree
         files = {**tree.files, "System Volume Information/x": b"y"}
-        marked = image.build(VFAT, type(tree)(files), timestamp=0, serial=1)
-        drive.write_bytes(marked.data)
+        added = image.build(
+            VFAT, type(tree)(files), label="config-2", timestamp=0, serial=1
+        )
+        # The guest adds a file, and the stamp stays that of what was built.
+        old, new = (
+            one.fingerprint.encode() for one in (tree, type(tree)(files))
+        )
+        assert new in added.data
+        drive.write_bytes(added.data.replace(new, old))
         assert driver.status(wanted()).state == FRESH
 
     def test_a_drive_that_nobody_finds_is_damaged(

@@ -23,7 +23,9 @@ FILES = {
 
 def built(image_format: str) -> bytes:
     tree = MetadataTree(FILES)
-    return image.build(image_format, tree, timestamp=0, serial=0).data
+    return image.build(
+        image_format, tree, label="config-2", timestamp=0, serial=0
+    ).data
 
 
 @pytest.mark.parametrize("image_format", READERS)

@@ -17,7 +17,7 @@ from cfgdrive_virt.model.tree import MetadataTree
     ids=ascii,
 )  # fmt: skip
 def test_a_path_that_could_lead_out_is_refused(path: str) -> None:
-    with pytest.raises(ImageError, match="can't be a path on a drive"):
+    with pytest.raises(ImageError, match="cannot be a path on a drive"):
         MetadataTree({path: b""})
 
 

@@ -28,5 +28,7 @@ def instance(**fields: Any) -> bytes:
 
 
 def write_image(path: Path, files: dict[str, bytes]) -> Path:
-    path.write_bytes(iso9660.build(MetadataTree(files), timestamp=0).data)
+    path.write_bytes(
+        iso9660.build(MetadataTree(files), label="config-2", timestamp=0).data
+    )
     return path

@@ -157,7 +157,9 @@ def test_what_is_there_is_left_alone(tmp_path: Path, kind: str) -> None:
         target.touch()
     else:
         target.symlink_to(tmp_path if kind == "link" else "nowhere")
-    with pytest.raises(StoreError, match="is there already; name a new one"):
+    with pytest.raises(
+        StoreError, match="already exists; choose a new directory"
+    ):
         extract(MetadataTree({"a": b"x"}), target)
     assert os.listdir(tmp_path) == ["there"]
 
@@ -170,7 +172,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path, kind: str) -> None:
 def test_what_cannot_be_written_leaves_nothing_behind(
     tmp_path: Path, files: dict[str, bytes], reason: str
 ) -> None:
-    with pytest.raises(StoreError, match=f"can't extract to .*{reason}"):
+    with pytest.raises(StoreError, match=f"cannot extract to .*{reason}"):
         extract(MetadataTree(files), tmp_path / "new")
     assert os.listdir(tmp_path) == []
 
@@ -193,4 +195,6 @@ def test_a_directory_without_rights_is_told() -> None:
     told = as_nobody(
         lambda: extract(MetadataTree({"a": b"x"}), Path("/etc/new"))
     )
-    assert told == ("StoreError: can't extract to /etc/new: Permission denied")
+    assert told == (
+        "StoreError: cannot extract to /etc/new: Permission denied"
+    )

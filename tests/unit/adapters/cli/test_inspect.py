@@ -71,7 +71,7 @@ def test_inspect_extracts_to_no_directory_that_is_there(
     (tmp_path / "there").mkdir()
     result = run("inspect", image, "--extract", "there")
     assert result.exit_code == 1
-    assert "is there already; name a new one" in result.stderr
+    assert "already exists; choose a new directory" in result.stderr
     assert os.listdir(tmp_path / "there") == []
 
 

@@ -30,7 +30,9 @@ CONTENT = b"content"
 
 @pytest.fixture(scope="module")
 def image() -> bytes:
-    return iso9660.build(MetadataTree(FILES), timestamp=0).data
+    return iso9660.build(
+        MetadataTree(FILES), label="config-2", timestamp=0
+    ).data
 
 
 def files(data: bytes) -> Mapping[str, bytes]:
@@ -66,7 +68,7 @@ def test_an_image_by_others_is_not_ours() -> None:
 
 def test_what_files_share_is_held_once() -> None:
     tree = MetadataTree({f"{n}": b"x" * 300_000 for n in range(50)})
-    found = files(iso9660.build(tree, timestamp=0).data)
+    found = files(iso9660.build(tree, label="config-2", timestamp=0).data)
 
     assert len({id(content) for content in found.values()}) == 1
 

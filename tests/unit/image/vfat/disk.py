@@ -22,7 +22,7 @@ FILES = {
 
 def built(files: Mapping[str, bytes] | None = None) -> bytes:
     tree = MetadataTree(FILES if files is None else files)
-    return vfat.build(tree, timestamp=0, serial=0).data
+    return vfat.build(tree, label="config-2", timestamp=0, serial=0).data
 
 
 class Disk:

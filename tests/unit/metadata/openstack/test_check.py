@@ -8,20 +8,18 @@ from typing import Any
 
 import pytest
 
-from cfgdrive_virt.metadata.openstack import build_tree
-from cfgdrive_virt.metadata.openstack.check import (
-    ABSENT,
-    Difference,
-    differences,
-    problems,
-    random_seed,
-)
+from cfgdrive_virt.metadata.compare import ABSENT, Difference
+from cfgdrive_virt.metadata.openstack import OPENSTACK, build_tree
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.tree import MetadataTree
 
 from ...samples import UUID, request
 
 SEED = bytes(range(200))
+problems = OPENSTACK.problems
+differences = OPENSTACK.differences
+random_seed = OPENSTACK.random_seed
+
 LATEST = "openstack/latest/meta_data.json"
 
 
@@ -54,19 +52,22 @@ def test_what_is_built_has_no_problem(sample: ConfigDriveRequest) -> None:
         (with_file(LATEST, None), f"{LATEST}: must be there"),
         (
             with_file(LATEST, b"{"),
-            f"{LATEST}: must be JSON, not bytes of 1",
+            f"{LATEST}: must be valid JSON, not bytes of 1",
         ),
         (
             with_file("openstack/latest/vendor_data.json", b""),
-            "openstack/latest/vendor_data.json: must be JSON, not bytes of 0",
+            (
+                "openstack/latest/vendor_data.json: must be valid JSON, not"
+                " bytes of 0"
+            ),
         ),
         (
             with_file("ec2/latest/meta-data.json", b"\xff"),
-            "ec2/latest/meta-data.json: must be JSON, not bytes of 1",
+            "ec2/latest/meta-data.json: must be valid JSON, not bytes of 1",
         ),
         (
             with_file(LATEST, b"[" * 5000 + b"]" * 5000),
-            f"{LATEST}: must be JSON, not bytes of 10000",
+            f"{LATEST}: must be valid JSON, not bytes of 10000",
         ),
         (with_file(LATEST, b"[]"), f"{LATEST}: must be a JSON object"),
         (
@@ -79,7 +80,7 @@ def test_what_is_built_has_no_problem(sample: ConfigDriveRequest) -> None:
         ),
         (
             with_meta_data(random_seed="?secret?"),
-            f"{LATEST}.random_seed: must be base64",
+            f"{LATEST}.random_seed: must be valid base64",
         ),
         (
             with_meta_data(files={"a": 1}),
