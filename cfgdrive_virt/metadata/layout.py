@@ -129,7 +129,11 @@ class Layout(abc.ABC):
     def recover(
         self, request: ConfigDriveRequest, tree: MetadataTree
     ) -> ConfigDriveRequest:
-        """Return a request, with what it omits taken from its drive."""
+        """Return a request, with what it omits taken from its drive.
+
+        That is what differs each time, such as random_seed, and what a
+        service knows only once; and only what a request can hold.
+        """
 
     @abc.abstractmethod
     def recall(self, uuid: str, tree: MetadataTree) -> Recalled:
