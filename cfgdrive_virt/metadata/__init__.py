@@ -20,7 +20,8 @@ LAYOUTS: tuple[Layout, ...] = (OPENSTACK,)
 def layout_of(request: Request) -> Layout:
     """Return the layout of a request's drive.
 
-    The paths of rendered files tell it; any other request gets the default.
+    For rendered files it is the layout of their paths; for any other request
+    the default.
     """
     if isinstance(request, RenderedRequest):
         return layout_in(request.files)

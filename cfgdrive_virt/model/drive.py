@@ -56,8 +56,8 @@ class DriveImage:
 class Contents:
     """What an image holds, as read back from its bytes.
 
-    :param ours: whether it bears the mark of images that were built here
-    :param stamp: what was written into it then; None in other images
+    :param ours: whether cfgdrive_virt built the image
+    :param stamp: None if the image has none
     """
 
     format: str
@@ -68,7 +68,7 @@ class Contents:
 
     @property
     def is_as_built(self) -> bool:
-        """Tell whether the tree is the one that was built; True if unknown.
+        """Return whether the tree is the one that was built; True if unknown.
 
         A guest that may write to its drive may add files: see :meth:`below`.
         """

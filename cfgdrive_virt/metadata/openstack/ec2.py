@@ -1,6 +1,6 @@
-"""The ``ec2/`` tree: what EC2's metadata service says, for older readers.
+"""The ``ec2/`` tree: the files of EC2's metadata service.
 
-Afterburn's older releases insist on it. ``[api] config_drive_skip_versions``
+Older releases of Afterburn require it. ``[api] config_drive_skip_versions``
 leaves versions out.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 from cfgdrive_virt.metadata import json_file
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
-#: Oldest first. "1.0" sorts before the dates, so comparing tells the newer.
+#: Oldest first. "1.0" sorts before the dates, so the newer of two is greater.
 VERSIONS = (
     "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10",
     "2007-12-15", "2008-02-01", "2008-09-01", "2009-04-04",
 )  # fmt: skip
 
-#: Where the request doesn't tell: EC2's own names for the first devices.
+#: EC2's own names for the first devices, if the request has none.
 _BLOCK_DEVICES = {
     "ami": "sda1", "ephemeral0": "sda2", "root": "/dev/sda1", "swap": "sda3",
 }  # fmt: skip
@@ -48,7 +48,7 @@ def _meta_data(
     meta_data: dict[str, Any] = {
         "ami-id": ids.ami_id or "ami-00000000",
         "ami-launch-index": request.launch_index,
-        # Nova's word too: there is no manifest, and readers want the key.
+        # As in nova: there is no manifest, but readers require the key.
         "ami-manifest-path": "FIXME",
         "instance-id": ids.instance_id or f"i-{short}",
         "hostname": hostname,

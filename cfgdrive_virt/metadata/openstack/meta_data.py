@@ -1,8 +1,8 @@
 """The ``openstack/`` tree: a directory for every version, and ``latest``.
 
-Versions and keys are nova's (nova/api/metadata/base.py, release 34.0.0);
-cloud-init reads the newest version that it knows, cloudbase-init and
-Ignition ``latest`` only.
+Versions and keys are nova's (nova/api/metadata/base.py, release 34.0.0).
+cloud-init reads the newest version that it knows; cloudbase-init and Ignition
+read only ``latest``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROCKY = "2018-08-27"
 VICTORIA = "2020-10-14"
 EPOXY = "2025-04-04"
 
-#: Oldest first. They are dates, so comparing two tells which is newer.
+#: Oldest first. They are dates, so the newer of two is greater.
 VERSIONS = (
     FOLSOM, GRIZZLY, HAVANA, LIBERTY, NEWTON_ONE, NEWTON_TWO, OCATA, ROCKY,
     VICTORIA, EPOXY,
@@ -121,33 +121,32 @@ def _meta_data(
 
 
 def _device(device: Device, version: str) -> dict[str, Any] | None:
-    """Return what a version tells of a device; None if it doesn't know it."""
-    told: dict[str, Any] = {
+    """Return a device's entry in a version; None if the version has none."""
+    entry: dict[str, Any] = {
         "bus": device.bus or "none",
         "address": device.address or "none",
     }
     if device.tags:
-        told["tags"] = device.tags
+        entry["tags"] = device.tags
     if isinstance(device, NicDevice):
-        told |= {"type": "nic", "mac": device.mac}
+        entry |= {"type": "nic", "mac": device.mac}
         if version >= OCATA and device.vlan is not None:
-            told["vlan"] = device.vlan
+            entry["vlan"] = device.vlan
         if version >= ROCKY:
-            told["vf_trusted"] = device.vf_trusted
-        # A version tells of an interface only if it has more to say than
-        # that it is there.
-        if not told.keys() & {"tags", "vlan", "vf_trusted"}:
+            entry["vf_trusted"] = device.vf_trusted
+        # A version lists an interface only if it has more than its MAC.
+        if not entry.keys() & {"tags", "vlan", "vf_trusted"}:
             return None
     elif isinstance(device, DiskDevice):
-        told |= {"type": "disk", "serial": device.serial}
+        entry |= {"type": "disk", "serial": device.serial}
         if device.path is not None:
-            told["path"] = device.path
+            entry["path"] = device.path
     elif version >= EPOXY:
-        told |= {
+        entry |= {
             "type": "share",
             "share_id": device.share_id,
             "tag": device.tag,
         }
     else:
         return None
-    return told
+    return entry

@@ -1,7 +1,7 @@
 """network_data.json: links, networks and services.
 
-Unlike nova, which tells of the first IPv4 and the first IPv6 subnet of a
-link only, this tells of all of them.
+It has all subnets of a link, where nova has only the first IPv4 and the first
+IPv6 subnet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cfgdrive_virt.model.network import (
 
 
 def document(network: NetworkInfo) -> dict[str, Any]:
-    """Return what network_data.json says of the links."""
+    """Return the content of network_data.json."""
     links = []
     networks: list[dict[str, Any]] = []
     servers: list[str] = []
@@ -39,48 +39,48 @@ def document(network: NetworkInfo) -> dict[str, Any]:
 
 
 def _link(link_id: str, link: Link) -> dict[str, Any]:
-    told: dict[str, Any] = {"id": link_id, "mtu": link.mtu}
+    entry: dict[str, Any] = {"id": link_id, "mtu": link.mtu}
     if link.vif_id is not None:
-        told["vif_id"] = link.vif_id
+        entry["vif_id"] = link.vif_id
     if isinstance(link, Interface):
-        told |= {"type": link.type, "ethernet_mac_address": link.mac}
+        entry |= {"type": link.type, "ethernet_mac_address": link.mac}
     elif isinstance(link, Bond):
-        told |= {
+        entry |= {
             "type": "bond",
             "ethernet_mac_address": link.mac,
             "bond_mode": link.bond_mode,
             "bond_links": link.bond_links,
         }
     else:
-        told |= {
+        entry |= {
             "type": "vlan",
             "vlan_mac_address": link.mac,
             "vlan_id": link.vlan_id,
             "vlan_link": link.vlan_link,
         }
-    return told
+    return entry
 
 
 def _network(
     number: int, link_id: str, link: Link, subnet: Subnet
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "id": f"network{number}",
         "type": subnet.type,
         "link": link_id,
-        # The schema wants one; a caller without networks of its own has none.
+        # The schema requires one; a caller without networks has none.
         "network_id": subnet.network_id or link.network_id or "",
     }
     if subnet.type in DHCP_TYPES:
-        return told
+        return entry
     assert subnet.cidr is not None
-    told |= {
+    entry |= {
         "ip_address": subnet.ip_address,
         "netmask": str(ipaddress.ip_network(subnet.cidr).netmask),
         "routes": _routes(subnet),
         "services": _services(subnet.dns),
     }
-    return told
+    return entry
 
 
 def _routes(subnet: Subnet) -> list[dict[str, str]]:
@@ -88,17 +88,17 @@ def _routes(subnet: Subnet) -> list[dict[str, str]]:
     if subnet.gateway is not None:
         default = "0.0.0.0/0" if subnet.version == 4 else "::/0"
         routes.insert(0, (default, subnet.gateway))
-    told = []
+    entries = []
     for destination, gateway in routes:
         network = ipaddress.ip_network(destination)
-        told.append(
+        entries.append(
             {
                 "network": str(network.network_address),
                 "netmask": str(network.netmask),
                 "gateway": gateway,
             }
         )
-    return told
+    return entries
 
 
 def _services(servers: Iterable[str]) -> list[dict[str, str]]:
