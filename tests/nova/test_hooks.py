@@ -12,8 +12,8 @@ from cfgdrive_virt.driver.lifecycle import Lifecycle
 from cfgdrive_virt.driver.live_migration import LiveMigration
 from cfgdrive_virt.store.file import RESIZE_SUFFIX
 
-#: What nova has no name for, or has it elsewhere.
-OWN = {"status", "exists", "refresh", "forget_secrets", "read_migrating"}
+#: What nova has no name for.
+OWN = {"read_migrating"}
 
 HOOKS = sorted(
     name
