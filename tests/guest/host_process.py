@@ -18,10 +18,11 @@ from typing import Any
 from oslo_config import cfg
 
 from cfgdrive_virt import ConfigDriveDriver, ConfigDriveRequest, Drive
-from cfgdrive_virt.adapters.libvirt.block_peek import fetch_from, peek_by
-from cfgdrive_virt.adapters.libvirt.service import (
+from cfgdrive_virt.adapters.libvirt import (
     LibvirtService,
     connected,
+    fetch_from,
+    peek_by,
     silence,
 )
 from cfgdrive_virt.model.migration import MigratingDrive

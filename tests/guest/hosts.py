@@ -24,7 +24,7 @@ from typing import Any
 
 import libvirt
 
-from cfgdrive_virt.adapters.libvirt.service import connected
+from cfgdrive_virt.adapters.libvirt import connected
 from cfgdrive_virt.model.migration import MigratingDrive
 
 from .guests import private_libvirtd, run

@@ -15,7 +15,7 @@ import libvirt
 import pytest
 
 from cfgdrive_virt import ConfigDriveRequest, InjectedFile
-from cfgdrive_virt.adapters.libvirt.medium import LibvirtMedium
+from cfgdrive_virt.adapters.libvirt import LibvirtMedium
 from cfgdrive_virt.exception import MigrationRefused
 from cfgdrive_virt.model.drive import FileLocation
 from cfgdrive_virt.model.migration import MigratingDrive

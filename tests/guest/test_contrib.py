@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import libvirt
 import pytest
 
-from cfgdrive_virt.adapters.libvirt.service import connected
+from cfgdrive_virt.adapters.libvirt import connected
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL_DOMAIN = """

@@ -19,7 +19,7 @@ import libvirt
 import pytest
 
 from cfgdrive_virt import ConfigDriveError
-from cfgdrive_virt.adapters.libvirt.service import silence
+from cfgdrive_virt.adapters.libvirt import silence
 from cfgdrive_virt.exception import MigrationRefused
 
 from ..ceph.cluster import Cluster, cluster

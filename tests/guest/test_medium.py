@@ -17,8 +17,7 @@ import libvirt
 import pytest
 
 from cfgdrive_virt import image
-from cfgdrive_virt.adapters.libvirt.medium import LibvirtMedium
-from cfgdrive_virt.adapters.libvirt.service import connected
+from cfgdrive_virt.adapters.libvirt import LibvirtMedium, connected
 from cfgdrive_virt.exception import DomainError
 from cfgdrive_virt.libvirt_xml.disk import disk_xml
 from cfgdrive_virt.model.decision import Decision

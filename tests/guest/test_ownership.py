@@ -22,7 +22,7 @@ import libvirt
 import pytest
 
 from cfgdrive_virt import ConfigDriveRequest, InjectedFile
-from cfgdrive_virt.adapters.libvirt.service import connected, silence
+from cfgdrive_virt.adapters.libvirt import connected, silence
 from cfgdrive_virt.exception import DriveUnreadable
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 from cfgdrive_virt.model.status import FRESH

@@ -24,7 +24,7 @@ from cfgdrive_virt import (
     InjectedFile,
     image,
 )
-from cfgdrive_virt.adapters.libvirt.service import LibvirtService, connected
+from cfgdrive_virt.adapters.libvirt import LibvirtService, connected
 from cfgdrive_virt.exception import DriveInUse
 
 from ..ceph.cluster import Cluster, cluster

@@ -15,7 +15,7 @@ import libvirt
 import pytest
 
 from cfgdrive_virt.adapters.cli import inputs
-from cfgdrive_virt.adapters.libvirt.service import connected
+from cfgdrive_virt.adapters.libvirt import connected
 from cfgdrive_virt.libvirt_xml.domain import Domain
 
 from .guests import Console, Probe, probe_domain_xml

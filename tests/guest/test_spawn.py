@@ -33,7 +33,7 @@ from cfgdrive_virt import (
     ShareDevice,
     Subnet,
 )
-from cfgdrive_virt.adapters.libvirt.service import LibvirtService, connected
+from cfgdrive_virt.adapters.libvirt import LibvirtService, connected
 from cfgdrive_virt.conf import register_opts
 
 from .guests import (

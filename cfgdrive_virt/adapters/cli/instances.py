@@ -8,7 +8,7 @@ import sys
 import click
 
 from cfgdrive_virt.adapters.cli import inputs, options, terminal
-from cfgdrive_virt.adapters.libvirt.service import LibvirtService, connected
+from cfgdrive_virt.adapters.libvirt import LibvirtService, connected
 from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive
 from cfgdrive_virt.model.request import ONE_SHOT
 from cfgdrive_virt.model.status import FRESH

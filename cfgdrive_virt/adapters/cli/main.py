@@ -22,7 +22,7 @@ from cfgdrive_virt.adapters.cli import (
     prune,
     terminal,
 )
-from cfgdrive_virt.adapters.libvirt.service import silence
+from cfgdrive_virt.adapters.libvirt import silence
 from cfgdrive_virt.exception import (
     ConfigDriveError,
     InvalidConfiguration,

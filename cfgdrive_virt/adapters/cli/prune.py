@@ -11,7 +11,7 @@ import click
 
 from cfgdrive_virt import policy
 from cfgdrive_virt.adapters.cli import drive_view, inputs, options, terminal
-from cfgdrive_virt.adapters.libvirt.service import connected, instances
+from cfgdrive_virt.adapters.libvirt import connected, instances
 from cfgdrive_virt.driver import orphans, stores
 from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.model.settings import Settings

@@ -6,14 +6,14 @@ no drive is left that wasn't there before.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import libvirt
 
 from cfgdrive_virt.adapters.libvirt.block_peek import peek_by
+from cfgdrive_virt.adapters.libvirt.connection import explained
 from cfgdrive_virt.adapters.libvirt.medium import LibvirtMedium
 from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive, Plan
 from cfgdrive_virt.exception import ConfigDriveError, DomainError
@@ -45,35 +45,6 @@ class Destroyed:
 
     domain: bool
     drive: bool
-
-
-def silence() -> None:
-    """Keep libvirt from printing errors by itself, for the whole process."""
-    libvirt.registerErrorHandler(lambda *_: None, None)
-
-
-@contextlib.contextmanager
-def connected(uri: str) -> Iterator[libvirt.virConnect]:
-    """Connect to a libvirt for a while.
-
-    :raises DomainError: if it can't be reached
-    """
-    with _explained(f"can't connect to {uri}"):
-        connection = libvirt.open(uri)
-    try:
-        yield connection
-    finally:
-        with contextlib.suppress(libvirt.libvirtError):
-            connection.close()
-
-
-def instances(connection: libvirt.virConnect) -> set[str]:
-    """Return the UUIDs of all domains, running or not.
-
-    :raises DomainError: if libvirt refuses
-    """
-    with _explained("can't list domains"):
-        return {domain.UUIDString() for domain in connection.listAllDomains()}
 
 
 class LibvirtService:
@@ -121,12 +92,12 @@ class LibvirtService:
                 request.uuid
             )
             try:
-                with _explained(f"can't define domain of {request.uuid}"):
+                with explained(f"can't define domain of {request.uuid}"):
                     defined = self._connection.defineXML(str(domain))
                 prepare = (
                     self._driver.rebuild if rebuild else self._driver.spawn
                 )
-                with _explained(f"can't start domain {defined.name()}"):
+                with explained(f"can't start domain {defined.name()}"):
                     drive = prepare(
                         request, machine, domain_xml=defined.XMLDesc()
                     )
@@ -148,7 +119,7 @@ class LibvirtService:
         with self._driver.locked(uuid):
             domain = self._lookup(uuid)
             if domain is not None:
-                with _explained(f"can't remove domain {domain.name()}"):
+                with explained(f"can't remove domain {domain.name()}"):
                     _refuse_foreign(domain, location)
                     _remove(domain)
             return Destroyed(domain is not None, self._driver.destroy(uuid))
@@ -192,13 +163,13 @@ class LibvirtService:
         domain = self._lookup(location.uuid)
         if domain is None:
             return None
-        with _explained(f"can't look at domain {domain.name()}"):
+        with explained(f"can't look at domain {domain.name()}"):
             xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
         _refuse_another_drive(xml, domain.name(), location)
         return LibvirtMedium(domain, location, disk_xml, force=force)
 
     def _lookup(self, uuid: str) -> libvirt.virDomain | None:
-        with _explained(f"can't look up {uuid}"):
+        with explained(f"can't look up {uuid}"):
             try:
                 return self._connection.lookupByUUIDString(uuid)
             except libvirt.libvirtError as error:
@@ -219,7 +190,7 @@ class LibvirtService:
         """
         left = []
         try:
-            with _explained("libvirt"):
+            with explained("libvirt"):
                 domain = self._lookup(uuid)
                 # Where libvirt refused to start it and it runs, somebody
                 # else has started it meanwhile: it and its drive are theirs.
@@ -278,11 +249,3 @@ def _refuse_another_drive(xml: str, name: str, location: Location) -> None:
                 f" configuration says {location}; use the configuration that"
                 " it was spawned with"
             )
-
-
-@contextlib.contextmanager
-def _explained(lead: str) -> Iterator[None]:
-    try:
-        yield
-    except libvirt.libvirtError as error:
-        raise DomainError(f"{lead}: {error}") from error

@@ -13,8 +13,7 @@ from nova.compute import task_states
 from nova.conf import CONF
 from nova.virt.libvirt import driver as libvirt_driver
 
-from cfgdrive_virt.adapters.libvirt.block_peek import peek_by
-from cfgdrive_virt.adapters.libvirt.service import connected
+from cfgdrive_virt.adapters.libvirt import connected, peek_by
 from cfgdrive_virt.adapters.nova import releases, rpc, tpool
 from cfgdrive_virt.adapters.nova.errors import logged, refused
 from cfgdrive_virt.driver.driver import ConfigDriveDriver

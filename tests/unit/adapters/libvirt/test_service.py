@@ -10,12 +10,8 @@ import libvirt
 import pytest
 
 from cfgdrive_virt import ConfigDriveDriver
-from cfgdrive_virt.adapters.libvirt.service import (
-    Destroyed,
-    LibvirtService,
-    connected,
-    silence,
-)
+from cfgdrive_virt.adapters.libvirt import LibvirtService, connected, silence
+from cfgdrive_virt.adapters.libvirt.service import Destroyed
 from cfgdrive_virt.exception import DomainError
 
 from ...samples import UUID, wanted
