@@ -255,28 +255,28 @@ class TestHosts:
         self, told: DestinationCheck | MigratingDrive | None
     ) -> None:
         data = objects.LibvirtLiveMigrateData()
-        rpc.tell(data, told)
+        rpc.add_note(data, told)
         sent = objects.LibvirtLiveMigrateData.obj_from_primitive(
             json.loads(json.dumps(data.obj_to_primitive()))
         )
-        assert rpc.listen(sent) == (True, told)
-        assert rpc.listen(sent) == (False, None)
+        assert rpc.take_note(sent) == (True, told)
+        assert rpc.take_note(sent) == (False, None)
         assert sent.bdms == []
 
     def test_know_novas_own_driver_by_its_silence(self) -> None:
         data = objects.LibvirtLiveMigrateData()
-        assert rpc.listen(data) == (False, None)
+        assert rpc.take_note(data) == (False, None)
         volume = objects.LibvirtLiveMigrateBDMInfo(serial="a volume's")
         data.bdms = [volume]
-        assert rpc.listen(data) == (False, None)
+        assert rpc.take_note(data) == (False, None)
         assert data.bdms == [volume]
 
     def test_of_another_version_are_understood(self) -> None:
         data = objects.LibvirtLiveMigrateData()
-        rpc.tell(data, DRIVE)
+        rpc.add_note(data, DRIVE)
         fields = data.bdms[0].connection_info | {"colour": "blue"}
         data.bdms[0].connection_info = fields
-        assert rpc.listen(data) == (True, DRIVE)
+        assert rpc.take_note(data) == (True, DRIVE)
 
     @pytest.mark.parametrize(
         ("path", "size", "told"),

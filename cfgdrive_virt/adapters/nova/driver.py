@@ -46,7 +46,7 @@ class LibvirtDriver(LiveMigrationDriver):
         super().init_host(host)
         # Before there are instances: what can't be is told now.
         anybody = RenderedRequest(uuid=str(uuid.UUID(int=0)))
-        told = self._policy.decide(anybody)
+        told = self._drive_driver.decide(anybody)
         LOG.info("Config drives of this host, by default: %s", told.reason)
         for warning in told.warnings:
             LOG.warning("Config drives of this host: %s", warning)
@@ -66,21 +66,25 @@ class LibvirtDriver(LiveMigrationDriver):
         )
         if not self._needs_drive(instance):
             return
-        known = Recalled() if rescue else self._drives.recall(instance.uuid)
+        known = (
+            Recalled()
+            if rescue
+            else self._threaded_driver.recall(instance.uuid)
+        )
         hook: _Hook
         if rescue:
-            hook = self._drives.rescue
+            hook = self._threaded_driver.rescue
         elif instance.task_state == task_states.RESIZE_FINISH:
-            hook = self._drives.finish_migration
+            hook = self._threaded_driver.finish_migration
         elif instance.task_state == task_states.REBUILD_SPAWNING:
             # nova has destroyed a rebuilt one's drive; what is there has
             # come with an instance from a host that failed.
             hook = functools.partial(
-                self._drives.rebuild,
-                evacuate=self._drives.exists(instance.uuid),
+                self._threaded_driver.rebuild,
+                evacuate=self._threaded_driver.exists(instance.uuid),
             )
         else:
-            hook = self._drives.spawn
+            hook = self._threaded_driver.spawn
         hook(
             metadata.rendered(
                 instance,
@@ -94,13 +98,15 @@ class LibvirtDriver(LiveMigrationDriver):
     def _hard_reboot(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> None:
-        with self._renewed_by(self._drives.reboot, instance):
+        with self._renewed_by(self._threaded_driver.reboot, instance):
             super()._hard_reboot(context, instance, *args, **kwargs)
 
     def finish_revert_migration(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any
     ) -> None:
-        with self._renewed_by(self._drives.finish_revert_migration, instance):
+        with self._renewed_by(
+            self._threaded_driver.finish_revert_migration, instance
+        ):
             super().finish_revert_migration(context, instance, *args, **kwargs)
 
     @contextlib.contextmanager
@@ -138,7 +144,7 @@ class LibvirtDriver(LiveMigrationDriver):
     ) -> None:
         if not self._needs_drive(instance):
             return
-        known = self._drives.recall(instance.uuid)
+        known = self._threaded_driver.recall(instance.uuid)
         request: Request | str
         try:
             # libvirt has just given its devices addresses.
@@ -196,7 +202,9 @@ class LibvirtDriver(LiveMigrationDriver):
         # Where a guest keeps its devices during rescue, nova makes a drive
         # for it and attaches the other one.
         rescue = name == RESCUE_NAME or "disk.rescue" in disk_mapping
-        plan = self._drives.plan(metadata.request_of(instance), rescue=rescue)
+        plan = self._threaded_driver.plan(
+            metadata.request_of(instance), rescue=rescue
+        )
         return blockinfo.disk_config(
             plan.disk_xml or "", name, disk_mapping, flavor["extra_specs"]
         )
@@ -204,7 +212,7 @@ class LibvirtDriver(LiveMigrationDriver):
     def _device_of(self, instance: Any, image_meta: Any) -> str | None:
         request = metadata.request_of(instance, image_meta)
         try:
-            return self._policy.decide(request).device
+            return self._drive_driver.decide(request).device
         except UnsupportedCombination:
             # It is told once the disk is wanted: nova swallows it here.
             return None
@@ -216,12 +224,12 @@ class LibvirtDriver(LiveMigrationDriver):
         self._migrating.pop(instance.uuid, None)
         if self._needs_drive(instance):
             with logged("can't be made readable"):
-                self._drives.power_off(instance.uuid)
+                self._threaded_driver.power_off(instance.uuid)
 
     def unrescue(self, context: Any, instance: Any) -> None:
         super().unrescue(context, instance)
         with logged("for rescue can't be removed"):
-            self._drives.unrescue(instance.uuid)
+            self._threaded_driver.unrescue(instance.uuid)
 
     def cleanup(
         self,
@@ -252,7 +260,7 @@ class LibvirtDriver(LiveMigrationDriver):
             return
         # nova itself has tried for as long as it should.
         remove = functools.partial(
-            self._drives.cleanup, instance.uuid, retry=False
+            self._threaded_driver.cleanup, instance.uuid, retry=False
         )
         if instance.task_state == task_states.REBUILDING:
             # A new guest must not find what the old one was told.
@@ -262,7 +270,9 @@ class LibvirtDriver(LiveMigrationDriver):
                 remove()
 
     def _needs_drive(self, instance: Any) -> bool:
-        return bool(self._policy.required_by(metadata.request_of(instance)))
+        return bool(
+            self._drive_driver.required_by(metadata.request_of(instance))
+        )
 
 
 def _is_lost_drive(device: Any) -> bool:

@@ -32,10 +32,14 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
-        #: What waits for nothing, and what may wait for a disk or a Ceph.
-        self._policy = ConfigDriveDriver(CONF, peek=_peek, carries=True)
-        self._drives = (
-            tpool.InTurns(self._policy) if tpool.is_green() else self._policy
+        #: For questions that never wait for anything.
+        self._drive_driver = ConfigDriveDriver(CONF, peek=_peek, carries=True)
+        #: The same driver for calls that may wait for a disk or for Ceph; on
+        #: eventlet they run in native threads.
+        self._threaded_driver = (
+            tpool.InTurns(self._drive_driver)
+            if tpool.is_green()
+            else self._drive_driver
         )
         #: Of guests that are leaving this host, or coming.
         self._migrating: dict[str, MigratingDrive] = {}
@@ -60,7 +64,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             context, instance, *args, **kwargs
         )
         try:
-            check = self._drives.check_can_live_migrate_destination(
+            check = self._threaded_driver.check_can_live_migrate_destination(
                 instance.uuid
             )
         except ConfigDriveError as error:
@@ -68,16 +72,18 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             super().cleanup_live_migration_destination_check(context, data)
             reason = str(error)
             raise exception.MigrationPreCheckError(reason=reason) from error
-        rpc.tell(data, check)
+        rpc.add_note(data, check)
         return data
 
     def cleanup_live_migration_destination_check(
         self, context: Any, dest_check_data: Any
     ) -> None:
-        _, check = rpc.listen(dest_check_data)
+        _, check = rpc.take_note(dest_check_data)
         if isinstance(check, DestinationCheck):
             with logged("left its shared storage test file"):
-                self._drives.cleanup_live_migration_destination_check(check)
+                self._threaded_driver.cleanup_live_migration_destination_check(
+                    check
+                )
         super().cleanup_live_migration_destination_check(
             context, dest_check_data
         )
@@ -91,7 +97,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         **kwargs: Any,
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
-        _, check = rpc.listen(dest_check_data)
+        _, check = rpc.take_note(dest_check_data)
         data = super().check_can_live_migrate_source(
             context, instance, dest_check_data, *args, **kwargs
         )
@@ -100,14 +106,14 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             _refuse_to_lose(guest, data)
             return data
         with refused():
-            drive = self._drives.check_can_live_migrate_source(
+            drive = self._threaded_driver.check_can_live_migrate_source(
                 check,
                 guest.get_xml_desc(),
                 block_migration=data.block_migration,
             )
         if drive is not None:
             self._migrating[instance.uuid] = drive
-        rpc.tell(data, drive)
+        rpc.add_note(data, drive)
         return data
 
     def pre_live_migration(
@@ -120,7 +126,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         migrate_data: Any,
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
-        known, drive = rpc.listen(migrate_data)
+        known, drive = rpc.take_note(migrate_data)
         # A source with nova's own driver returns our note as it was.
         known = known and not isinstance(drive, DestinationCheck)
         if not known and rpc.has_iso(disk_info) and not releases.copies_isos():
@@ -142,10 +148,15 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         )
         if isinstance(drive, MigratingDrive):
             with refused():
+                # Fetch before calling the hook.  On eventlet, the hook runs
+                # in a native thread, one hook at a time, while the fetch
+                # waits for nova's message bus, which green threads serve:
+                # inside the hook, it would wait in a thread that has none of
+                # them, and keep every other hook of this host waiting.
                 data = b""
                 if not drive.shared:
                     data = rpc.fetch(context, instance.host, drive)
-                self._drives.pre_live_migration(drive, lambda: data)
+                self._threaded_driver.pre_live_migration(drive, lambda: data)
         return migrate_data
 
     def post_live_migration(
@@ -155,7 +166,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         drive = self._migrating.pop(instance.uuid, None)
         if drive is not None:
             with logged("can't be removed"):
-                self._drives.post_live_migration(drive)
+                self._threaded_driver.post_live_migration(drive)
 
     def post_live_migration_at_destination(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any
@@ -166,7 +177,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         drive = self._migrating.pop(instance.uuid, None)
         if drive is not None:
             with logged("isn't there"):
-                self._drives.post_live_migration_at_destination(drive)
+                self._threaded_driver.post_live_migration_at_destination(drive)
 
     def rollback_live_migration_at_destination(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any
@@ -174,7 +185,9 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         drive = self._migrating.pop(instance.uuid, None)
         if drive is not None:
             with logged("can't be removed"):
-                self._drives.rollback_live_migration_at_destination(drive)
+                self._threaded_driver.rollback_live_migration_at_destination(
+                    drive
+                )
         super().rollback_live_migration_at_destination(
             context, instance, *args, **kwargs
         )
@@ -196,7 +209,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
                 " again"
             )
         with refused():
-            data: bytes = self._drives.read_migrating(drive)
+            data: bytes = self._threaded_driver.read_migrating(drive)
         return data
 
 

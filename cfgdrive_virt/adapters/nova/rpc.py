@@ -31,28 +31,28 @@ _STEP = 4 * 1024 * 1024
 _KINDS = {kind.__name__: kind for kind in (DestinationCheck, MigratingDrive)}
 _NOTHING = "NoDrive"
 
-Told = DestinationCheck | MigratingDrive | None
+#: What one host notes for the other; None where there is no drive.
+Note = DestinationCheck | MigratingDrive | None
 
 
-def tell(migrate_data: Any, told: Told) -> None:
-    """Put into nova's data what the other host has to know.
-
-    :param told: None says that there is no drive
-    """
-    note = objects.LibvirtLiveMigrateBDMInfo(
-        serial=_TOPIC,
-        type=type(told).__name__ if told else _NOTHING,
-        connection_info_json=json.dumps(
-            dataclasses.asdict(told) if told else {}
-        ),
-    )
-    migrate_data.bdms = [note]
+def add_note(migrate_data: Any, note: Note) -> None:
+    """Add a note for the other host to nova's migration data."""
+    migrate_data.bdms = [
+        objects.LibvirtLiveMigrateBDMInfo(
+            serial=_TOPIC,
+            type=type(note).__name__ if note else _NOTHING,
+            connection_info_json=json.dumps(
+                dataclasses.asdict(note) if note else {}
+            ),
+        )
+    ]
 
 
-def listen(migrate_data: Any) -> tuple[bool, Told]:
-    """Take out of nova's data what the other host told.
+def take_note(migrate_data: Any) -> tuple[bool, Note]:
+    """Remove the other host's note from nova's migration data.
 
-    Return whether it has this driver at all, and what it told.
+    Return whether there was one, i.e. whether that host runs this driver, and
+    the note.
     """
     if "bdms" not in migrate_data:
         return False, None
@@ -68,7 +68,7 @@ def listen(migrate_data: Any) -> tuple[bool, Told]:
     fields = json.loads(notes[0].connection_info_json)
     if kind is DestinationCheck:
         fields["locations"] = tuple(fields["locations"])
-    # A newer one may tell more.
+    # A newer version may add fields.
     known = {field.name for field in dataclasses.fields(kind)}
     return True, kind(**{name: fields[name] for name in fields.keys() & known})
 
