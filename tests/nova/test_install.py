@@ -60,7 +60,7 @@ def test_another_nova_is_refused_at_start_up(
     assert ADAPTER not in sys.modules
     (told,) = [one for one in caplog.records if one.levelname == "CRITICAL"]
     assert told.getMessage() == (
-        f"cfgdrive_virt knows nova 29 to 34, and this is {found}: install a"
-        " cfgdrive_virt that knows it, or set [DEFAULT]"
+        f"cfgdrive_virt supports nova 29 to 34, but this is nova {found}:"
+        " install a cfgdrive_virt that supports it, or set [DEFAULT]"
         " compute_driver=libvirt.LibvirtDriver"
     )

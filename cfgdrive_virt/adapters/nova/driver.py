@@ -162,8 +162,8 @@ class LibvirtDriver(LiveMigrationDriver):
             # Whatever it is: a guest has to start also where Neutron or the
             # database, which nova doesn't need for that, can't be asked.
             LOG.exception(
-                "The metadata of instance %s can't be had now; its config"
-                " drive is taken as it is",
+                "Could not render the metadata of instance %s; starting with"
+                " the existing config drive",
                 instance.uuid,
             )
             request = instance.uuid
@@ -223,12 +223,12 @@ class LibvirtDriver(LiveMigrationDriver):
         super().power_off(instance, *args, **kwargs)
         self._migrating.pop(instance.uuid, None)
         if self._needs_drive(instance):
-            with logged("can't be made readable"):
+            with logged("make the config drive readable"):
                 self._threaded_driver.power_off(instance.uuid)
 
     def unrescue(self, context: Any, instance: Any) -> None:
         super().unrescue(context, instance)
-        with logged("for rescue can't be removed"):
+        with logged("remove the config drive for rescue"):
             self._threaded_driver.unrescue(instance.uuid)
 
     def cleanup(
@@ -266,7 +266,7 @@ class LibvirtDriver(LiveMigrationDriver):
             # A new guest must not find what the old one was told.
             remove()
         else:
-            with logged("can't be removed"):
+            with logged("remove the config drive"):
                 remove()
 
     def _needs_drive(self, instance: Any) -> bool:

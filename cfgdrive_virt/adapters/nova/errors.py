@@ -39,4 +39,4 @@ def logged(what: str) -> Iterator[None]:
         yield
     except ConfigDriveError as error:
         # It says all; a traceback would only bury it.
-        LOG.error("Config drive %s: %s", what, error)  # noqa: TRY400
+        LOG.error("Could not %s: %s", what, error)  # noqa: TRY400

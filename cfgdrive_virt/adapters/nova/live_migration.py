@@ -80,7 +80,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     ) -> None:
         _, check = rpc.take_note(dest_check_data)
         if isinstance(check, DestinationCheck):
-            with logged("left its shared storage test file"):
+            with logged("remove the shared storage test file"):
                 self._threaded_driver.cleanup_live_migration_destination_check(
                     check
                 )
@@ -131,9 +131,9 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         known = known and not isinstance(drive, DestinationCheck)
         if not known and rpc.has_iso(disk_info) and not releases.copies_isos():
             raise exception.MigrationPreCheckError(
-                reason=f"{instance.host} hasn't got the compute driver that"
-                " this host has, cfgdrive_virt, so the guest would read zeros"
-                " in place of its config drive"
+                reason=f"{instance.host} does not run the cfgdrive_virt"
+                " driver, so the guest would read zeros in place of its"
+                " config drive"
             )
         if isinstance(drive, MigratingDrive):
             self._migrating[instance.uuid] = drive
@@ -165,7 +165,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         super().post_live_migration(context, instance, *args, **kwargs)
         drive = self._migrating.pop(instance.uuid, None)
         if drive is not None:
-            with logged("can't be removed"):
+            with logged("remove the config drive"):
                 self._threaded_driver.post_live_migration(drive)
 
     def post_live_migration_at_destination(
@@ -176,7 +176,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         )
         drive = self._migrating.pop(instance.uuid, None)
         if drive is not None:
-            with logged("isn't there"):
+            with logged("verify the config drive"):
                 self._threaded_driver.post_live_migration_at_destination(drive)
 
     def rollback_live_migration_at_destination(
@@ -184,7 +184,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     ) -> None:
         drive = self._migrating.pop(instance.uuid, None)
         if drive is not None:
-            with logged("can't be removed"):
+            with logged("remove the config drive"):
                 self._threaded_driver.rollback_live_migration_at_destination(
                     drive
                 )
@@ -204,8 +204,8 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         drive = self._migrating.get(instance_uuid)
         if drive is None or not _is_migrating(context, instance_uuid):
             raise exception.MigrationPreCheckError(
-                reason=f"{CONF.host} knows of no migration of instance"
-                f" {instance_uuid}; if its nova-compute was restarted, try"
+                reason=f"{CONF.host} is not migrating instance"
+                f" {instance_uuid}; if nova-compute was restarted there, try"
                 " again"
             )
         with refused():
@@ -238,7 +238,7 @@ def _refuse_to_lose(guest: Any, data: Any) -> None:
             and not data.is_shared_instance_path
         ):
             raise exception.MigrationPreCheckError(
-                reason="the destination hasn't got the compute driver that"
-                " this host has, cfgdrive_virt, so the guest would read zeros"
-                f" in place of {disk.source_path}"
+                reason="the destination does not run the cfgdrive_virt"
+                " driver, so the guest would read zeros in place of"
+                f" {disk.source_path}"
             )

@@ -41,8 +41,8 @@ def check() -> None:
     """
     if not _NUMBERS or not OLDEST <= _NUMBERS[0] <= NEWEST:
         LOG.critical(
-            "cfgdrive_virt knows nova %d to %d, and this is %s: install a"
-            " cfgdrive_virt that knows it, or set [DEFAULT]"
+            "cfgdrive_virt supports nova %d to %d, but this is nova %s:"
+            " install a cfgdrive_virt that supports it, or set [DEFAULT]"
             " compute_driver=libvirt.LibvirtDriver",
             OLDEST,
             NEWEST,

@@ -140,6 +140,6 @@ def fetch(context: Any, host: str, drive: MigratingDrive) -> bytes:
         ValueError,
     ) as error:
         raise MigrationRefused(
-            f"{drive.location} can't be fetched from {host}: {error}"
+            f"can't fetch {drive.location} from {host}: {error}"
         ) from error
     return b"".join(parts)

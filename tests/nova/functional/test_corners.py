@@ -92,7 +92,7 @@ class TestCorners(lives.Lives):
                 self.hosts.on("src"),
                 pytest.raises(
                     exception.MigrationPreCheckError,
-                    match="knows of no migration",
+                    match="is not migrating instance",
                 ),
             ):
                 driver._read_migrating(context, server["id"])
