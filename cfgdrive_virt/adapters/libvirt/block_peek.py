@@ -26,7 +26,9 @@ def fetch_from(source: libvirt.virConnect, drive: MigratingDrive) -> bytes:
     """
     found = _peek(source, drive.uuid, drive.location, drive.size)
     if found is None:
-        raise DomainError(f"the source has no guest with {drive.location}")
+        raise DomainError(
+            f"no domain on the source host has the disk {drive.location}"
+        )
     return found
 
 
@@ -60,7 +62,7 @@ def _peek(
         if size is None:
             size = int(domain.blockInfo(disk.target)[0])
             if size > most:
-                raise DomainError(f"{lead}: it has more than {most:,} bytes")
+                raise DomainError(f"{lead}: it is larger than {most:,} bytes")
         return b"".join(
             domain.blockPeek(disk.target, at, min(_STEP, size - at), 0)
             for at in range(0, size, _STEP)

@@ -87,7 +87,7 @@ class LibvirtMedium:
             back
         """
         run = None
-        with self._while_running("take out"):
+        with self._while_running("detach"):
             live = self._live()
             drive = live.disk_of(self._location.source)
             if drive is None:
@@ -105,7 +105,7 @@ class LibvirtMedium:
         :raises DomainError: if something else has its place, or libvirt
             refuses; it is out then, and this may be repeated
         """
-        with self._while_running("give back"):
+        with self._while_running("attach"):
             self._give()
         self._run = ""
 
@@ -136,7 +136,9 @@ class LibvirtMedium:
                 if _STILL_OPEN not in str(error) or self._clock() >= end:
                     raise
             self._sleep(_PAUSE)
-        LOG.info("Config drive %s is in %s", self._location, wanted.target)
+        LOG.info(
+            "Attached config drive %s as %s", self._location, wanted.target
+        )
 
     def _remove(self, drive: Disk) -> None:
         self._taken = drive
@@ -166,7 +168,9 @@ class LibvirtMedium:
             if self._clock() >= end:
                 raise DomainError(self._kept(drive, refusal)) from refusal
             self._sleep(_PAUSE)
-        LOG.info("Config drive %s is out of %s", self._location, drive.target)
+        LOG.info(
+            "Detached config drive %s from %s", self._location, drive.target
+        )
 
     def _may_pass(self, error: libvirt.libvirtError, drive: Disk) -> bool:
         if any(words in str(error) for words in _PATIENCE):
@@ -180,19 +184,20 @@ class LibvirtMedium:
     def _kept(self, drive: Disk, refusal: libvirt.libvirtError | None) -> str:
         said = "" if refusal is None else f" ({refusal})"
         lead = (
-            f"the guest of domain {self._domain.name()} hasn't let go of"
-            f" {drive.target}, drive {self._location}, in"
+            f"the guest of domain {self._domain.name()} did not release"
+            f" {drive.target} (drive {self._location}) within"
             f" {self._timeout:g} seconds{said}"
         )
         if not drive.is_cdrom:
             return (
-                f"{lead}; it may still do so later, and then be without it."
-                " A guest that is paused, hangs, or has no PCI hotplug"
-                " doesn't answer: repeat this when it does, or shut it down"
+                f"{lead}; it may still do so later, and is then without its"
+                " drive. A guest that is paused, hangs, or has no PCI hotplug"
+                " does not respond: try again when it responds, or shut it"
+                " down"
             )
         return (
-            f"{lead}: most likely it is mounted there, which locks the tray."
-            " Unmount it in the guest, or force"
+            f"{lead}: the guest has probably mounted it, which locks the"
+            " tray. Unmount it in the guest, or force the ejection"
         )
 
     def _slot(self, live: Domain, wanted: Disk) -> Disk | None:
@@ -201,9 +206,9 @@ class LibvirtMedium:
         if slot is None or (slot.is_cdrom and not slot.source):
             return slot
         raise DomainError(
-            f"{wanted.target} of domain {self._domain.name()} has"
-            f" {slot.source or 'something else'}, not drive"
-            f" {self._location}; remove that first"
+            f"{wanted.target} of domain {self._domain.name()} is"
+            f" {slot.source or 'another device'}, not drive"
+            f" {self._location}; remove that device first"
         )
 
     def _wanted(self) -> Disk:
@@ -215,8 +220,8 @@ class LibvirtMedium:
         if found is None:
             raise DomainError(
                 f"domain {self._domain.name()} has no drive {self._location},"
-                " and doesn't say where it belongs; tell that by the"
-                " instance's request, or shut the domain down"
+                " and its XML does not name a device for it; refresh the"
+                " drive with the instance's request, or shut the domain down"
             )
         return found
 
@@ -231,13 +236,13 @@ class LibvirtMedium:
         try:
             yield
         except _NotRunning:
-            LOG.debug("Domain of config drive %s is off", self._location)
+            LOG.debug("Domain of %s is not running", self._location)
         except libvirt.libvirtError as error:
             if self._has_ended():
                 return
             advice = (
-                "; restart libvirt's daemon, which then looks at the tray"
-                " itself and leaves the guest running"
+                "; restart libvirt's daemon: it then checks the tray again,"
+                " and the guest keeps running"
             )
             raise DomainError(
                 f"can't {what} drive {self._location}: {error}"

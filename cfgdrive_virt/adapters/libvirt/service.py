@@ -84,7 +84,7 @@ class LibvirtService:
         with self._driver.locked(request.uuid):
             if self._lookup(request.uuid) is not None:
                 raise DomainError(
-                    f"instance {request.uuid} has a domain already; destroy"
+                    f"instance {request.uuid} already has a domain; destroy"
                     " it first"
                 )
             # What needs no drive has nothing to do with the store.
@@ -105,7 +105,9 @@ class LibvirtService:
             except BaseException as error:
                 self._undo(request.uuid, error, had_drive=had_drive)
                 raise
-        LOG.info("Domain %s of %s started", defined.name(), request.uuid)
+        LOG.info(
+            "Started domain %s of instance %s", defined.name(), request.uuid
+        )
         return Spawned(defined.name(), plan, drive)
 
     def destroy(self, uuid: str) -> Destroyed:
@@ -163,13 +165,13 @@ class LibvirtService:
         domain = self._lookup(location.uuid)
         if domain is None:
             return None
-        with explained(f"can't look at domain {domain.name()}"):
+        with explained(f"can't read the XML of domain {domain.name()}"):
             xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
         _refuse_another_drive(xml, domain.name(), location)
         return LibvirtMedium(domain, location, disk_xml, force=force)
 
     def _lookup(self, uuid: str) -> libvirt.virDomain | None:
-        with explained(f"can't look up {uuid}"):
+        with explained(f"can't look up domain {uuid}"):
             try:
                 return self._connection.lookupByUUIDString(uuid)
             except libvirt.libvirtError as error:
@@ -198,10 +200,12 @@ class LibvirtService:
                 if domain is not None:
                     _refuse_foreign(domain, self._driver.location(uuid))
                     if domain.isActive() and refused:
-                        raise DomainError("it runs, and is left alone")
+                        raise DomainError(
+                            "it is running, so it was not removed"
+                        )
                     _remove(domain)
         except DomainError as problem:
-            left.append(f"the domain, with its drive ({problem})")
+            left.append(f"the domain and its drive ({problem})")
         try:
             if not had_drive and not left:
                 self._driver.destroy(uuid)
@@ -209,7 +213,7 @@ class LibvirtService:
             left.append(f"the drive ({problem})")
         if not left:
             return
-        told = f"what may be left: {' and '.join(left)}"
+        told = f"may still exist: {' and '.join(left)}"
         if not isinstance(error, Exception):
             # A signal, which has its own exit code.
             LOG.error("Interrupted; %s", told)
@@ -235,8 +239,8 @@ def _refuse_foreign(domain: libvirt.virDomain, location: Location) -> None:
         if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             raise
         raise DomainError(
-            f"domain {domain.name()} wasn't spawned by cfgdrive_virt; if it"
-            " is to go, remove it with virsh"
+            f"domain {domain.name()} was not spawned by cfgdrive_virt; to"
+            " remove it, use virsh"
         ) from error
     _refuse_another_drive(domain.XMLDesc(), domain.name(), location)
 
@@ -245,7 +249,7 @@ def _refuse_another_drive(xml: str, name: str, location: Location) -> None:
     for source in Domain(xml).disk_sources():
         if is_drive(source) and source != location.source:
             raise DomainError(
-                f"the drive of domain {name} is {source}, and the"
+                f"the drive of domain {name} is {source}, but the"
                 f" configuration says {location}; use the configuration that"
-                " it was spawned with"
+                " the domain was spawned with"
             )

@@ -20,7 +20,7 @@ def test_destroy_refuses_a_domain_that_is_not_ours(
     drive.touch()
     result = run("--config-file", nova_conf, "destroy", THEIRS, *TEST)
     assert result.exit_code == 1
-    assert "wasn't spawned by cfgdrive_virt" in result.stderr
+    assert "was not spawned by cfgdrive_virt" in result.stderr
     assert drive.exists()
 
 
@@ -73,7 +73,7 @@ def test_spawn_refuses_an_instance_that_has_a_domain(
     data = instance(uuid=THEIRS, config_drive=True)
     result = run("--config-file", nova_conf, "spawn", "-", *TEST, data=data)
     assert result.exit_code == 1
-    assert f"instance {THEIRS} has a domain already" in result.stderr
+    assert f"instance {THEIRS} already has a domain" in result.stderr
     assert os.listdir(instances) == ["locks"]
 
 
