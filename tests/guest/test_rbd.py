@@ -238,7 +238,7 @@ def test_a_volume_is_inspected_and_verified(
     assert (found["format"], found["label"]) == ("iso9660", "config-2")
     assert "openstack/latest/meta_data.json" in found["files"]
     said = run(*command, "verify", str(drive.location))
-    assert "a whole iso9660 drive" in said
+    assert "intact iso9660 drive" in said
     driver.destroy(request.uuid)
 
 

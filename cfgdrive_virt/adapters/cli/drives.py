@@ -22,13 +22,14 @@ from cfgdrive_virt.store.atomic_write import write_file
 @options.instance
 @click.option(
     "-o", "--output", required=True, metavar="FILE", type=click.Path(),
-    help="Written whole or not at all, for its owner's eyes only.",
+    help="Image file to write, with mode 0600. It appears complete or not at"
+    " all.",
 )  # fmt: skip
 @click.option(
     "--format",
     "image_format",
     type=click.Choice([ISO9660, VFAT]),
-    help="Default: what plan decides on.",
+    help="Image format. Default: the one that plan shows.",
 )
 @options.as_json
 @click.pass_obj
@@ -39,12 +40,15 @@ def build(
     image_format: str | None,
     as_json: bool,
 ) -> None:
-    """Build a drive into a file, whether the instance needs one or not."""
+    """Build a drive into a file.
+
+    It is built even if the instance does not need one.
+    """
     built = driver.build(inputs.load_instance(instance), image_format)
     # A linked directory may be meant; a link in the drive's own place not.
     path = Path(output).parent.resolve() / Path(output).name
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-        raise StoreError(f"{path} is no regular file; name another")
+        raise StoreError(f"{path} is not a regular file; choose another one")
     write_file(path, built.data, temporary=f".cfgdrive_virt.{os.getpid()}")
     digest = hashlib.sha256(built.data).hexdigest()
     if as_json:
@@ -72,7 +76,10 @@ def build(
 @options.as_json
 @click.pass_obj
 def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
-    """Show what would be built, where, which XML, and why."""
+    """Show the planned drive, its XML and why.
+
+    Nothing is built.
+    """
     found = driver.plan(inputs.load_instance(instance))
     if as_json:
         terminal.print_json(terminal.plan_document(found))
@@ -82,13 +89,13 @@ def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
 
 @click.command()
 @options.drive
-@click.option("--show-secrets", is_flag=True, help="Mask nothing.")
+@click.option("--show-secrets", is_flag=True, help="Do not mask secrets.")
 @click.option(
     "--extract",
     "directory",
     metavar="DIR",
     type=click.Path(),
-    help="Write the tree, secrets and all, to a new directory.",
+    help="Write the files, including all secrets, to a new directory.",
 )
 @options.as_json
 @click.pass_obj
@@ -99,7 +106,7 @@ def inspect(
     directory: str | None,
     as_json: bool,
 ) -> None:
-    """Show the tree of a drive, secrets masked."""
+    """Show the files of a drive, secrets masked."""
     data = inputs.read_drive(drive, driver.settings)
     found = image.read(data)
     files = drive_view.describe(found.tree, show_secrets=show_secrets)
@@ -124,9 +131,9 @@ def inspect(
     "--instance",
     metavar="INSTANCE",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-    help="Compare with what this instance file says.",
+    help="Compare the drive with this instance file.",
 )
-@click.option("--show-secrets", is_flag=True, help="Mask nothing.")
+@click.option("--show-secrets", is_flag=True, help="Do not mask secrets.")
 @options.as_json
 @click.pass_obj
 def verify(
@@ -136,12 +143,14 @@ def verify(
     show_secrets: bool,
     as_json: bool,
 ) -> None:
-    """Tell whether a drive is whole, and says the same as an instance file.
+    """Check a drive, and compare it with an instance.
 
-    Exit code 1 if it isn't, or doesn't.
+    Exit code 1 if the drive is damaged, or differs from the instance file.
     """
     if drive == instance == "-":
-        raise click.UsageError("only one of both can be standard input")
+        raise click.UsageError(
+            "DRIVE and --instance can't both be standard input"
+        )
     request = None if instance is None else inputs.load_instance(instance)
     found = image.read(inputs.read_drive(drive, driver.settings))
     verdict = verified(found, driver.settings, request)
@@ -160,8 +169,8 @@ def verify(
             }
         )
     else:
-        same = "; it says the same" if instance and verdict else ""
-        whole = "damaged" if problems else f"a whole {found.format} drive"
+        same = "; it matches the instance file" if instance and verdict else ""
+        whole = "damaged" if problems else f"intact {found.format} drive"
         terminal.print_facts({"drive": whole + same})
         terminal.print_lines(problems)
         terminal.print_differences(differences)

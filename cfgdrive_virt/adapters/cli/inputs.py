@@ -50,8 +50,8 @@ def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
         # Its own text quotes the line, and nova.conf is full of passwords.
         line = getattr(error.__context__, "lineno", "?")
         raise InvalidConfiguration(
-            f"{error.config_file}, line {line}: neither [group], name ="
-            " value, nor a comment"
+            f"{error.config_file}, line {line}: expected [group], name ="
+            " value, or a comment"
         ) from None
     except UnicodeDecodeError as error:
         raise InvalidConfiguration(
@@ -126,7 +126,7 @@ def read_drive(name: str, settings: Settings) -> bytes:
     location = RbdLocation(volume[:36], pool, volume)
     data = stores.rbd_store_of(settings).read(location, most)
     if data is None:
-        raise StoreError(f"can't read {location}: there is no such volume")
+        raise StoreError(f"can't read {location}: the volume does not exist")
     return data
 
 
@@ -138,7 +138,9 @@ def read_file(name: str, most: int) -> bytes:
     try:
         if name != "-":
             if Path(name).is_char_device():
-                raise StoreError(f"{name} is a character device: no end to it")
+                raise StoreError(
+                    f"{name} is a character device; refusing to read it"
+                )
             with open(name, "rb") as file:
                 return _read_all(file, name, most)
         if sys.stdin is None:

@@ -40,7 +40,7 @@ def load(data: bytes, source: str) -> ConfigDriveRequest:
     except InvalidRequest as error:
         raise InvalidRequest(error.problems, source) from None
     except RecursionError:
-        problem = Problem("", "", "must not be nested so deeply")
+        problem = Problem("", "", "must not be nested too deeply")
         raise InvalidRequest([problem], source) from None
 
 
@@ -66,7 +66,7 @@ def _parse(data: bytes) -> Any:
         except InvalidRequest:
             _refuse(where, "must be JSON, or YAML")
     except ValueError:
-        _refuse("", "must not hold a number so long")
+        _refuse("", "must not contain such a long number")
 
 
 def _parse_yaml(text: str) -> Any:
@@ -94,9 +94,12 @@ class _Loader(yaml.SafeLoader):
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         where = f"line {event.start_mark.line + 1}"
         if event.anchor is not None:
-            _refuse(where, "must not hold anchors or aliases (&, *): quote it")
+            _refuse(
+                where,
+                "must not contain anchors or aliases (&, *); quote the text",
+            )
         if getattr(event, "tag", None) not in _TAGS:
-            _refuse(where, "must not hold tags (!): put the text in quotes")
+            _refuse(where, "must not contain tags (!); quote the text")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
@@ -104,12 +107,12 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             where = f"line {key_node.start_mark.line + 1}"
             if key_node.tag == "tag:yaml.org,2002:merge":
-                _refuse(where, "must not hold merge keys (<<)")
+                _refuse(where, "must not contain merge keys (<<)")
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 continue
             if key in seen:
-                _refuse(where, "must not give a key twice")
+                _refuse(where, "must not repeat a key")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
@@ -118,13 +121,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            _refuse(show(name, secret=True), "must not be a key twice")
+            _refuse(show(name, secret=True), "must not appear twice")
         found[name] = value
     return found
 
 
 def _no_constant(name: str) -> NoReturn:
-    _refuse("", f"must not hold {name}, which JSON hasn't")
+    _refuse("", f"must not contain {name}, which is not valid JSON")
 
 
 def _refuse(where: str, rule: str) -> NoReturn:

@@ -23,10 +23,10 @@ _MOST_DOMAIN_BYTES = 16 * 1024 * 1024
     "--domain",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False),
-    help="The domain's XML, without the drive. Default: a small domain with"
-    " the instance's interfaces, which boots nothing.",
+    help="XML of the domain, without the drive. Default: a small domain that"
+    " has the instance's interfaces and boots nothing.",
 )
-@click.option("--rebuild", is_flag=True, help="Replace a drive that is there.")
+@click.option("--rebuild", is_flag=True, help="Replace an existing drive.")
 @options.as_json
 @click.pass_obj
 def spawn(
@@ -37,7 +37,10 @@ def spawn(
     rebuild: bool,
     as_json: bool,
 ) -> None:
-    """Define a domain, build its drive, start it; all of it or nothing."""
+    """Define a domain, build its drive and start it.
+
+    If a step fails, the steps before it are undone.
+    """
     request = inputs.load_instance(instance)
     xml = (
         None
@@ -58,7 +61,7 @@ def spawn(
     terminal.print_plan(spawned.plan)
     if built is False:
         terminal.print_facts(
-            {"note": "the drive was there already: left alone"}
+            {"note": "the drive existed already; not changed"}
         )
 
 
@@ -67,10 +70,10 @@ def spawn(
 @options.as_json
 @click.pass_obj
 def status(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
-    """Tell whether a drive is fresh, stale, damaged or missing.
+    """Show if a drive is fresh, stale, damaged or missing.
 
-    What has changed is told by key, never by value. Exit code 1 unless it is
-    fresh.
+    For a stale drive, the keys that changed are shown, never their values.
+    Exit code 1 unless the drive is fresh.
     """
     found = driver.status(inputs.load_instance(instance))
     if as_json:
@@ -103,7 +106,7 @@ def refresh(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Bring a drive up to date, and give it to a guest that runs."""
+    """Update a drive, also in a running guest."""
     request = inputs.load_instance(instance)
     with connected(connect) as connection:
         service = LibvirtService(connection, driver)
@@ -119,8 +122,8 @@ def refresh(
     "names",
     type=click.Choice(ONE_SHOT),
     multiple=True,
-    help="May be given more than once. Default: [cfgdrive_virt]"
-    " one_shot_secrets.",
+    help="Secret to remove; may be repeated. Default: those of"
+    " [cfgdrive_virt] one_shot_secrets.",
 )
 @options.force
 @options.as_json
@@ -133,7 +136,10 @@ def forget_secrets(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Take secrets off the drive of an instance that is up."""
+    """Remove one-shot secrets from a drive.
+
+    The instance must be up, so that it no longer needs them.
+    """
     driver.location(uuid)
     with connected(connect) as connection:
         service = LibvirtService(connection, driver)
@@ -149,14 +155,17 @@ def forget_secrets(
 def destroy(
     driver: ConfigDriveDriver, uuid: str, connect: str, as_json: bool
 ) -> None:
-    """Remove an instance that spawn made: its domain and its drive."""
+    """Remove a domain that spawn made, and its drives.
+
+    Other domains are left alone, with an error.
+    """
     driver.location(uuid)
     with connected(connect) as connection:
         destroyed = LibvirtService(connection, driver).destroy(uuid)
     if as_json:
         terminal.print_json(dataclasses.asdict(destroyed))
         return
-    words = {True: "removed", False: "there was none"}
+    words = {True: "removed", False: "did not exist"}
     terminal.print_facts(
         {
             "domain": words[destroyed.domain],
@@ -171,7 +180,7 @@ def _tell(drive: Drive | None, *, as_json: bool) -> None:
     if as_json:
         terminal.print_json({"location": place, "rewritten": rewritten})
         return
-    note = "rewritten" if rewritten else "fresh already: left alone"
+    note = "rewritten" if rewritten else "already fresh; not changed"
     terminal.print_facts(
-        {"drive": place or "none", "note": note if drive else "none is due"}
+        {"drive": place or "none", "note": note if drive else "not required"}
     )

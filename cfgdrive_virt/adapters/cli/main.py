@@ -58,7 +58,7 @@ class _Group(click.Group):
         except OSError as error:
             # Python tries once more at its end, and complains by itself.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(f"Error: can't answer: {error.strerror}")
+            sys.exit(f"Error: can't write the answer: {error.strerror}")
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -86,10 +86,15 @@ class _Group(click.Group):
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False),
     multiple=True,
-    help="A nova.conf; may be given more than once. Default: none, nova's"
-    " defaults hold.",
+    help="A nova.conf; may be repeated. Default: none, so that nova's"
+    " defaults apply.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Log to standard error.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Log what is done, to standard error.",
+)
 @click.version_option(package_name="cfgdrive_virt")
 @click.pass_context
 def main(
@@ -97,8 +102,8 @@ def main(
 ) -> None:
     """Build config drives for libvirt guests.
 
-    INSTANCE is an instance file (YAML or JSON), DRIVE an image's file or
-    rbd:POOL/VOLUME; - is standard input.
+    INSTANCE is an instance file (YAML or JSON). DRIVE is an image file or
+    rbd:POOL/VOLUME. Either may be - for standard input.
     """
     silence()
     for number in (signal.SIGTERM, signal.SIGHUP):

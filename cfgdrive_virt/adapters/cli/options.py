@@ -19,17 +19,17 @@ def _drive(ctx: click.Context, param: click.Parameter, value: str) -> str:
 instance = click.argument("instance", type=_file)
 drive = click.argument("drive", callback=_drive)
 as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Answer in JSON."
+    "--json", "as_json", is_flag=True, help="Print the answer as JSON."
 )
 connect = click.option(
     "--connect",
     metavar="URI",
     required=True,
     envvar="LIBVIRT_DEFAULT_URI",
-    help="The libvirt to use, such as qemu:///system.",
+    help="libvirt URI, such as qemu:///system.",
 )
 force = click.option(
     "--force",
     is_flag=True,
-    help="Eject a cdrom that the guest has mounted.",
+    help="Eject a cdrom even if the guest has mounted it.",
 )

@@ -24,7 +24,7 @@ _HOUR = 3600
 @options.as_json
 @click.pass_obj
 def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
-    """Show all drives of this host, or of the Ceph pool."""
+    """List the drives of this host or of the Ceph pool."""
     found = stores.store_of(driver.settings).drives()
     rows = [drive_view.stored(drive) for drive in found]
     if as_json:
@@ -39,15 +39,15 @@ def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
     "uris",
     metavar="URI",
     multiple=True,
-    help="A libvirt whose domains live, such as qemu:///system; may be given"
-    " more than once.",
+    help="libvirt URI whose domains count as existing, such as"
+    " qemu:///system; may be repeated.",
 )
 @click.option(
     "--living",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-    help="UUIDs of the instances that live, a line each. Needed where hosts"
-    " share the drives' place: all instances of all hosts.",
+    help="File with the UUIDs of existing instances, one per line. Required"
+    " where hosts share the storage: list the instances of all hosts.",
 )
 @click.option(
     "--older-than",
@@ -57,10 +57,12 @@ def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
     callback=lambda _ctx, _param, value: _finite(value),
     default=24.0,
     show_default=True,
-    help="Keep what is younger.",
+    help="Keep drives younger than this.",
 )
 @click.option(
-    "--remove", is_flag=True, help="Remove them. Default: only show them."
+    "--remove",
+    is_flag=True,
+    help="Remove the drives. Default: only show them.",
 )
 @options.as_json
 @click.pass_obj
@@ -72,10 +74,10 @@ def prune(
     remove: bool,
     as_json: bool,
 ) -> None:
-    """Show, or remove, drives whose instance is gone.
+    """Show or remove drives without an instance.
 
-    Kept is what anybody uses, what isn't marked as built by cfgdrive_virt,
-    and what is young.
+    Drives in use are kept, and so are drives that cfgdrive_virt did not
+    build and drives younger than --older-than.
     """
     settings = driver.settings
     alive = _living(settings, uris, living)
@@ -109,16 +111,16 @@ def _check_living(alive: set[str], found: list[orphans.Pruned]) -> None:
     there = {pruned.drive.location.uuid for pruned in found}
     if there and not there & alive:
         raise click.UsageError(
-            "no instance that lives has a drive here: do --living and"
-            " --connect tell of these hosts' instances? If all of them are"
-            " gone, remove their drives with destroy"
+            "none of the existing instances has a drive here; check that"
+            " --living and --connect name the instances of these hosts. If"
+            " all of them are gone, remove their drives with destroy"
         )
 
 
 def _finite(hours: float) -> float:
     if not math.isfinite(hours):
         # Nothing is younger than what is no number.
-        raise click.BadParameter(f"{hours} is no number of hours")
+        raise click.BadParameter(f"{hours} is not a number of hours")
     return hours
 
 
@@ -129,15 +131,17 @@ def _living(
     kind = file_system.type_of(settings.instances_path)
     if living is None and not policy.is_local(settings, kind):
         shared = policy.sharing(settings, kind)
-        may = "" if shared else " for all that is known"
+        may = "" if shared else ", as far as is known"
         raise click.UsageError(
-            f"{shared.reason}{may}: --living FILE must name the instances of"
-            " all hosts that share it; the libvirts of some don't know the"
-            " others' ([cfgdrive_virt] instances_path_shared=no, if none do)"
+            f"{shared.reason}{may}: --living FILE must list the instances of"
+            " all hosts that share it, as libvirt knows only those of its own"
+            " host. If no hosts share it, set [cfgdrive_virt]"
+            " instances_path_shared=no"
         )
     if living is None and not uris:
         raise click.UsageError(
-            "--connect URI, --living FILE, or both must tell who lives"
+            "give --connect URI, --living FILE, or both, to name the"
+            " existing instances"
         )
     alive = set() if living is None else inputs.load_uuids(living)
     for uri in uris:

@@ -72,7 +72,7 @@ def test_build_replaces_nothing_but_a_file(
     result = run("build", SAMPLE, "-o", path)
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Error: {path} is no regular file; name another\n"
+        f"Error: {path} is not a regular file; choose another one\n"
     )
     assert other.read_bytes() == b"precious"
 

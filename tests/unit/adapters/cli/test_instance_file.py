@@ -16,8 +16,8 @@ from cfgdrive_virt.exception import InvalidRequest
 
 from ...samples import UUID, document, request
 
-ANCHORS = "must not hold anchors or aliases (&, *): quote it"
-TAGS = "must not hold tags (!): put the text in quotes"
+ANCHORS = "must not contain anchors or aliases (&, *); quote the text"
+TAGS = "must not contain tags (!); quote the text"
 
 LEAST = f"uuid: {UUID}\nname: web-1\nhostname: web-1\n"
 SECRET = "hunter2"
@@ -155,12 +155,12 @@ def test_binary_is_bytes() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (f"{LEAST}name: other\n", "line 4: must not give a key twice"),
-        ("a: 1\nb: {c: 1,\n c: 2}", "line 3: must not give a key twice"),
-        ("- {a: 1, a: 2}", "line 1: must not give a key twice"),
-        ("1: a\n0x1: b", "line 2: must not give a key twice"),
-        ('{"a": 1, "a": 2}', "a text of 1: must not be a key twice"),
-        ('{"a": [{"b": 1, "b": 1}]}', "a text of 1: must not be a key twice"),
+        (f"{LEAST}name: other\n", "line 4: must not repeat a key"),
+        ("a: 1\nb: {c: 1,\n c: 2}", "line 3: must not repeat a key"),
+        ("- {a: 1, a: 2}", "line 1: must not repeat a key"),
+        ("1: a\n0x1: b", "line 2: must not repeat a key"),
+        ('{"a": 1, "a": 2}', "a text of 1: must not appear twice"),
+        ('{"a": [{"b": 1, "b": 1}]}', "a text of 1: must not appear twice"),
         ("a: &x 1\nb: *x", f"line 1: {ANCHORS}"),
         ("a: b\nc: *x", f"line 2: {ANCHORS}"),
         ("a: &x [*x]", f"line 1: {ANCHORS}"),
@@ -169,10 +169,13 @@ def test_binary_is_bytes() -> None:
         ("a: !!str b", f"line 1: {TAGS}"),
         ("a: !!python/name:os.system x", f"line 1: {TAGS}"),
         ("a: b\n!d c: e", f"line 2: {TAGS}"),
-        ("a: {b: c}\n<<: {d: e}", "line 2: must not hold merge keys (<<)"),
-        ('{"name": NaN}', "must not hold NaN, which JSON hasn't"),
-        ('{"a": [-Infinity]}', "must not hold -Infinity, which JSON hasn't"),
-        ('{"a": ' + "9" * 5000 + "}", "must not hold a number so long"),
+        ("a: {b: c}\n<<: {d: e}", "line 2: must not contain merge keys (<<)"),
+        ('{"name": NaN}', "must not contain NaN, which is not valid JSON"),
+        (
+            '{"a": [-Infinity]}',
+            "must not contain -Infinity, which is not valid JSON",
+        ),
+        ('{"a": ' + "9" * 5000 + "}", "must not contain such a long number"),
         (b"name: \xff", "byte 6: must be UTF-8"),
         (b"\xff\xfen\0", "byte 0: must be UTF-8"),
         (b"\x89PNG\r\n\x1a\n", "byte 0: must be UTF-8"),

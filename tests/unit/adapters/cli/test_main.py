@@ -40,20 +40,20 @@ from .commands import TEST, Real, Run
         (("inspect", "rbd:pool"), 2, "drive: must be rbd:POOL/VOLUME"),
         (("inspect", "rbd:a/\udcff"), 2, "drive: must be rbd:POOL/VOLUME"),
         (("verify", "missing"), 2, "does not exist"),
-        (("verify", "-", "--instance", "-"), 2, "only one of both"),
+        (("verify", "-", "--instance", "-"), 2, "both be standard input"),
         (("verify", SAMPLE), 1, "neither an ISO9660 nor a VFAT image"),
         (("verify", SAMPLE, "--instance", "no"), 2, "does not exist"),
-        (("prune",), 2, "must tell who lives"),
+        (("prune",), 2, "to name the existing instances"),
         (("prune", "--living", "missing"), 2, "does not exist"),
         (("prune", "--living", "/dev/null"), 1, "is a character device"),
         (("prune", "--living", SAMPLE), 2, "line 5: must be a UUID"),
         (("prune", *TEST, "--older-than", "-1"), 2, "not in the range"),
-        (("prune", *TEST, "--older-than", "nan"), 2, "no number of hours"),
-        (("prune", *TEST, "--older-than", "inf"), 2, "no number of hours"),
+        (("prune", *TEST, "--older-than", "nan"), 2, "not a number of hours"),
+        (("prune", *TEST, "--older-than", "inf"), 2, "not a number of hours"),
         (("prune", "--connect", "no:///"), 1, "can't connect to no:"),
         (("build", SAMPLE, "-o", "no/x"), 1, "directory is missing"),
-        (("build", SAMPLE, "-o", ""), 1, "no regular file"),
-        (("build", SAMPLE, "-o", ".."), 1, "no regular file"),
+        (("build", SAMPLE, "-o", ""), 1, "not a regular file"),
+        (("build", SAMPLE, "-o", ".."), 1, "not a regular file"),
         (("inspect", "missing"), 2, "does not exist"),
         (("inspect", "/"), 2, "is a directory"),
         (("inspect", "/dev/null"), 1, "/dev/null is a character device"),
@@ -128,6 +128,16 @@ def test_help_and_version_are_told(run: Run) -> None:
     for verb in ("build", "plan", "inspect", "spawn", "destroy"):
         assert run(verb, "-h").exit_code == 0
         assert verb in run("-h").stdout
+
+
+def test_the_list_of_commands_cuts_no_help_short(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, _, listed = run("--help").stdout.partition("\nCommands:\n")
+    lines = listed.splitlines()
+    assert len(lines) == len(main.commands)
+    assert [line for line in lines if line.endswith("...")] == []
 
 
 @pytest.mark.parametrize(

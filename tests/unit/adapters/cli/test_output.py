@@ -95,7 +95,7 @@ def test_a_full_standard_output_is_told(
             done = real(*verb, *option, stdout=full)
         assert (done.returncode, done.stderr) == (
             1,
-            "Error: can't answer: No space left on device\n",
+            "Error: can't write the answer: No space left on device\n",
         )
 
 

@@ -95,7 +95,7 @@ def test_the_list_of_some_other_cloud_removes_nothing(
     result = run(*arguments, "--remove")
     assert result.exit_code == 2
     told = " ".join(result.stderr.split())
-    assert "no instance that lives has a drive here" in told
+    assert "none of the existing instances has a drive here" in told
     assert (instances / UUID).exists()
 
 
@@ -168,5 +168,5 @@ def test_where_hosts_share_one_libvirt_does_not_know_all(
     result = run("--config-file", nova_conf, "prune", *TEST, "--remove")
     assert result.exit_code == 2
     told = " ".join(result.stderr.split())
-    assert f"{why}: --living FILE must name the instances of all" in told
+    assert f"{why}: --living FILE must list the instances of all" in told
     assert (instances / UUID).exists()

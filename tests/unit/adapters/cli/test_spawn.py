@@ -61,7 +61,7 @@ def test_spawn_defines_builds_and_starts(
     # The make-believe domain is gone with the connection; the drive isn't.
     again = run(*arguments)
     assert again.exit_code == 0
-    assert "the drive was there already: left alone" in again.stdout
+    assert "the drive existed already; not changed" in again.stdout
     rebuilt = run(*arguments, "--rebuild", "--json")
     assert json.loads(rebuilt.stdout)["built"] is True
     assert secrets_in(result.output + again.output) == []
@@ -102,7 +102,7 @@ def test_destroy_removes_what_there_is(
     result = run(*call, "--json")
     assert json.loads(result.stdout) == {"domain": False, "drive": True}
     assert not drive.exists()
-    assert run(*call).stdout.count("there was none") == 2
+    assert run(*call).stdout.count("did not exist") == 2
 
 
 def test_spawn_without_a_drive_builds_none(

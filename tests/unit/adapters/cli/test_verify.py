@@ -15,11 +15,11 @@ def test_verify_finds_nothing_wrong_with_what_was_built(
     result = run("verify", image)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.split(maxsplit=1) == [
-        "drive", f"a whole {image_format} drive\n",
+        "drive", f"intact {image_format} drive\n",
     ]  # fmt: skip
     result = run("verify", image, "--instance", SAMPLE)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "; it says the same" in result.stdout
+    assert "; it matches the instance file" in result.stdout
     found = json.loads(run("verify", image, "--json").stdout)
     assert found == {
         "path": str(image),
