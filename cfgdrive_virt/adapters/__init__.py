@@ -1,1 +1,1 @@
-"""The world outside: instance files, libvirt, the command line."""
+"""What connects the driver to others: nova, libvirt, the command line."""

@@ -1,4 +1,7 @@
-"""A plain compute service on libvirt; the only importer of its binding."""
+"""A small compute service on libvirt.
+
+No other package imports libvirt's Python binding.
+"""
 
 from cfgdrive_virt.adapters.libvirt.block_peek import fetch_from, peek_by
 from cfgdrive_virt.adapters.libvirt.connection import (

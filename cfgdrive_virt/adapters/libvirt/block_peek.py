@@ -1,7 +1,8 @@
 """Read a guest's drive through its host's libvirtd.
 
-By virDomainBlockPeek: it reads the file of a domain's disk, as root, whether
-the domain runs or not, and through any connection that may change domains.
+virDomainBlockPeek reads the file of a domain's disk, as root, whether or not
+the domain is running.  It works on any connection that is allowed to change
+domains.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from cfgdrive_virt.libvirt_xml.domain import Domain
 from cfgdrive_virt.model.drive import Location
 from cfgdrive_virt.model.migration import MigratingDrive
 
-#: What libvirt has carried in one call since its beginnings.
+#: Bytes per call; every version of libvirt accepts this many.
 _STEP = 64 * 1024
 
 
 def fetch_from(source: libvirt.virConnect, drive: MigratingDrive) -> bytes:
     """Return the bytes of a migrating guest's drive.
 
-    :param source: a connection to the libvirtd that the guest runs on
-    :raises DomainError: if it can't be read
+    :param source: a connection to the libvirtd of the host that the guest
+        runs on
+    :raises DomainError: if the drive can't be read
     """
     found = _peek(source, drive.uuid, drive.location, drive.size)
     if found is None:
@@ -33,11 +35,11 @@ def fetch_from(source: libvirt.virConnect, drive: MigratingDrive) -> bytes:
 
 
 def peek_by(connection: libvirt.virConnect) -> Peek:
-    """Return what reads drives on a host that this process may not read.
+    """Return a function that reads drives which this process may not read.
 
-    libvirt gives a disk's file to QEMU's user while the guest runs, and a
-    read-only one not back afterwards (dynamic_ownership).  It reads what a
-    domain has, whether that runs or not.
+    libvirt changes the owner of a disk's file to QEMU's user while the guest
+    runs, and does not restore the owner of a read-only disk afterwards
+    (dynamic_ownership).  libvirt itself can read the file in either case.
     """
 
     def peek(location: Location, most: int) -> bytes | None:

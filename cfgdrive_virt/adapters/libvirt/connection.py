@@ -1,4 +1,4 @@
-"""Connections to libvirt, and libvirt's errors as ours."""
+"""Connect to libvirt, and raise its errors as DomainError."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from cfgdrive_virt.exception import DomainError
 
 
 def silence() -> None:
-    """Keep libvirt from printing errors by itself, for the whole process."""
+    """Stop libvirt from printing errors to standard error.
+
+    This affects the whole process.
+    """
     libvirt.registerErrorHandler(lambda *_: None, None)
 
 
 @contextlib.contextmanager
 def connected(uri: str) -> Iterator[libvirt.virConnect]:
-    """Connect to a libvirt for a while.
+    """Open a connection to libvirt, and close it afterwards.
 
-    :raises DomainError: if it can't be reached
+    :raises DomainError: if libvirt can't be reached
     """
     with explained(f"can't connect to {uri}"):
         connection = libvirt.open(uri)
@@ -41,9 +44,9 @@ def instances(connection: libvirt.virConnect) -> set[str]:
 
 @contextlib.contextmanager
 def explained(lead: str) -> Iterator[None]:
-    """Raise libvirt's errors as DomainError, after words on what failed.
+    """Raise libvirt's errors as DomainError.
 
-    :param lead: what couldn't be done, such as ``can't list domains``
+    :param lead: starts the error's text, such as ``can't list domains``
     """
     try:
         yield

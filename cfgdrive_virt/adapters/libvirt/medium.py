@@ -1,9 +1,10 @@
-"""The drive of a domain that runs, taken out and given back by libvirt.
+"""Detach the drive of a running domain through libvirt, and attach it again.
 
-A QEMU that has a file open goes on with the old one when it is replaced, and
-a guest's caches know nothing of a volume that is written anew: so the guest
-has to lose the drive, and to find it again.  libvirt takes an update with the
-same source for none at all; a cdrom is really ejected, a disk detached.
+QEMU keeps the old file open after the file has been replaced, and a guest's
+caches do not notice that a volume has been rewritten.  So the guest has to
+lose the drive and find it again.  libvirt ignores an update of a disk whose
+source stays the same; therefore a cdrom is ejected and inserted, and any
+other disk is detached and attached.
 """
 
 from __future__ import annotations
@@ -21,35 +22,37 @@ from cfgdrive_virt.model.drive import Location
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds from one look at the domain to the next.
+#: Seconds between two checks of the domain.
 _PAUSE = 0.2
 
-#: QEMU's own words: the guest has been asked before, and takes its time.
-#: Linux waits 5 seconds where a PCI port has a button (PCIe's own hotplug).
+#: Parts of QEMU's error messages which mean that an earlier request to the
+#: guest is still pending.  With native PCIe hotplug (ports that have an
+#: attention button) Linux waits for 5 seconds.
 _PATIENCE = ("already in the process of unplug", "guest is busy")
 
-#: QEMU may have a file open for a moment longer than the disk is there.
+#: QEMU may keep a file open for a moment after its disk is gone.
 _STILL_OPEN = 'Failed to get "write" lock'
 
-#: Where a guest's firmware resets the bus between two steps of libvirt, the
-#: tray is closed, and libvirt takes it to be open for good.
+#: If the guest's firmware resets the bus between two steps of libvirt, the
+#: tray is closed, but libvirt keeps believing that it is open.
 _CLOSED_UNSEEN = "is not open"
 
 
 class LibvirtMedium:
-    """A config drive in a domain; its persistent configuration stays.
+    """A config drive in a running domain.
 
-    To be used by one at a time.  A domain that doesn't run is left alone:
-    its next start opens what is there then.
+    Only the running domain changes, never its persistent configuration.  A
+    domain that is not running is left alone: its next start opens the drive
+    that is there then.  Not safe for use by two callers at once.
 
-    :param disk_xml: the drive as the configuration has it: where it belongs
-        if the domain doesn't tell; None where that isn't known
-    :param force: eject a cdrom that the guest has locked, because it is
-        mounted
-    :param timeout: seconds that a guest has to let go of the drive; a cdrom
-        is asked for at least once, which takes libvirt up to 5
-    :param sleep: waits for so many seconds
-    :param clock: tells the seconds that pass
+    :param disk_xml: the drive as the configuration has it; names the device
+        if the domain's XML doesn't.  None if it is not known
+    :param force: eject a cdrom even if the guest has mounted it, which locks
+        the tray
+    :param timeout: seconds that the guest has to release the drive.  A cdrom
+        is ejected at least once, which takes libvirt up to 5 seconds
+    :param sleep: waits for a number of seconds
+    :param clock: returns seconds, from any starting point
     """
 
     def __init__(
@@ -70,21 +73,21 @@ class LibvirtMedium:
         self._timeout = timeout
         self._sleep = sleep
         self._clock = clock
-        #: The drive as it was, address and all.
+        #: The drive as it was before take(), including its address.
         self._taken: Disk | None = None
-        #: The run of the domain that has been seen without it, None for a
-        #: domain that didn't run, empty for what isn't known.
+        #: The run of the domain during which take() saw that the drive was
+        #: gone; None if the domain was not running, empty if not known.
         self._run: str | None = ""
 
     def take(self) -> None:
         """Eject or detach the drive, and wait until it is gone.
 
-        It may be out already.
+        Do nothing if the domain does not have the drive.
 
-        :raises DomainError: if something else has its place, the guest
-            doesn't let go of it, or libvirt refuses; it is still in then.  A
-            guest that answers late may yet lose it: :meth:`give` brings it
-            back
+        :raises DomainError: if another device has its place, the guest does
+            not release it, or libvirt refuses.  The guest still has the drive
+            then, but may lose it later if it responds late: :meth:`give`
+            brings it back
         """
         run = None
         with self._while_running("detach"):
@@ -100,10 +103,11 @@ class LibvirtMedium:
     def give(self) -> None:
         """Insert or attach the drive where it was.
 
-        It may be in already.
+        Do nothing if the domain already has the current drive.
 
-        :raises DomainError: if something else has its place, or libvirt
-            refuses; it is out then, and this may be repeated
+        :raises DomainError: if another device has its place, or libvirt
+            refuses.  The guest is without the drive then; this method may be
+            called again
         """
         with self._while_running("attach"):
             self._give()
@@ -113,9 +117,10 @@ class LibvirtMedium:
         live = self._live()
         drive = live.disk_of(self._location.source)
         if drive is not None:
-            # A run that began meanwhile may have opened the old content.
+            # If the domain was started in between, it may have opened the
+            # old content.
             fresh = self._run in ("", live.run)
-            # A guest that was asked for it may open the tray too late.
+            # A guest that responds late to an eject may have opened the tray.
             if fresh and not drive.tray_is_open:
                 return
             self._remove(drive)
@@ -151,13 +156,14 @@ class LibvirtMedium:
             xml, ask = str(drive), self._domain.detachDeviceFlags
         refusal, asked = None, False
         end = self._clock() + self._timeout
-        # Asked again and again: a guest that boots hears nothing yet, and a
-        # tray may be locked for as long as it takes to read a file.
+        # Repeat the request: a guest that is booting ignores it, and a tray
+        # may be locked only while the guest reads a file.
         while True:
             try:
                 ask(xml, flags)
             except libvirt.libvirtError as error:
-                # Who has let himself be asked once may be busy with that.
+                # After one accepted request, an error may only mean that
+                # the guest is still busy with it.
                 if not asked and not self._may_pass(error, drive):
                     raise
                 refusal = error
@@ -201,7 +207,7 @@ class LibvirtMedium:
         )
 
     def _slot(self, live: Domain, wanted: Disk) -> Disk | None:
-        """Return the empty cdrom that is to have the drive, if it is one."""
+        """Return the empty cdrom that the drive goes into; None for a disk."""
         slot = live.disk_at(wanted.target)
         if slot is None or (slot.is_cdrom and not slot.source):
             return slot
@@ -212,7 +218,7 @@ class LibvirtMedium:
         )
 
     def _wanted(self) -> Disk:
-        """Return the drive as it was, or as it would be after a restart."""
+        """Return the drive as it was, or as the next start would have it."""
         if self._taken is not None:
             return self._taken
         xml = self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
@@ -257,4 +263,4 @@ class LibvirtMedium:
 
 
 class _NotRunning(Exception):
-    """There is no guest that could have the drive."""
+    """The domain is not running, so no guest has the drive."""

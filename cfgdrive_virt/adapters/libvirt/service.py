@@ -1,7 +1,7 @@
-"""A plain compute service on libvirt: define, build the drive, start.
+"""A small compute service on libvirt: define, build the drive, start.
 
-libvirt's only importer.  What goes wrong on the way is undone: no domain and
-no drive is left that wasn't there before.
+If a step fails, the steps before it are undone: no domain and no drive is
+left that did not exist before.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _UNDEFINE = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spawned:
-    """A running domain, by name, and its drive if it has one."""
+    """A running domain, by name, and its drive; None if it has none."""
 
     domain: str
     plan: Plan
@@ -41,7 +41,7 @@ class Spawned:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Destroyed:
-    """What there was to remove."""
+    """Whether there was a domain, and a drive, to remove."""
 
     domain: bool
     drive: bool
@@ -63,14 +63,14 @@ class LibvirtService:
         *,
         rebuild: bool = False,
     ) -> Spawned:
-        """Start a domain with its config drive.
+        """Define and start a domain with its config drive.
 
-        :param domain_xml: the domain, without the drive; its name and UUID
-            may be left out.  By default a small one that boots nothing
-        :param rebuild: replace a drive that is there
-        :raises DomainError: if the instance has a domain already, or
-            libvirt refuses; no domain and no drive is left then that wasn't
-            there before, or the error says which may be
+        :param domain_xml: XML of the domain, without the drive; its name and
+            UUID may be left out.  Default: a small domain that boots nothing
+        :param rebuild: replace an existing drive
+        :raises DomainError: if the instance already has a domain, or libvirt
+            refuses.  No domain and no drive is left then that did not exist
+            before, or the error says what may be left
         """
         if domain_xml is None:
             virt_type = self._driver.settings.virt_type
@@ -80,14 +80,15 @@ class LibvirtService:
         plan = self._driver.plan(request, machine)
         if plan.disk_xml is not None:
             domain.add_disk(plan.disk_xml)
-        # libvirt redefines a domain that is there: look and define at once.
+        # defineXML would redefine an existing domain: check and define under
+        # one lock.
         with self._driver.locked(request.uuid):
             if self._lookup(request.uuid) is not None:
                 raise DomainError(
                     f"instance {request.uuid} already has a domain; destroy"
                     " it first"
                 )
-            # What needs no drive has nothing to do with the store.
+            # An instance that needs no drive must not depend on the store.
             had_drive = plan.location is None or self._driver.exists(
                 request.uuid
             )
@@ -113,8 +114,8 @@ class LibvirtService:
     def destroy(self, uuid: str) -> Destroyed:
         """Stop and undefine an instance's domain, and remove its drive.
 
-        :raises DomainError: if the domain isn't one that :meth:`spawn`
-            made, or libvirt refuses
+        :raises DomainError: if :meth:`spawn` did not make the domain, or
+            libvirt refuses
         """
         location = self._driver.location(uuid)
         uuid = location.uuid
@@ -129,11 +130,11 @@ class LibvirtService:
     def refresh(
         self, request: ConfigDriveRequest, *, force: bool = False
     ) -> Drive | None:
-        """Bring an instance's drive up to date, of a running domain too.
+        """Bring an instance's drive up to date, also in a running domain.
 
-        :param force: eject a cdrom that the guest has mounted
-        :raises ConfigDriveError: if it couldn't be done; a guest that runs
-            has the drive that it had, or the error says otherwise
+        :param force: eject a cdrom even if the guest has mounted it
+        :raises ConfigDriveError: if that fails.  A running guest still has
+            its old drive then, unless the error says otherwise
         """
         plan = self._driver.plan(request)
         with self._driver.locked(request.uuid):
@@ -147,10 +148,10 @@ class LibvirtService:
         *,
         force: bool = False,
     ) -> Drive:
-        """Take secrets off an instance's drive, of a running domain too.
+        """Remove secrets from an instance's drive, also in a running domain.
 
-        :param names: by default what ``[cfgdrive_virt] one_shot_secrets``
-            says
+        :param names: the secrets; default: ``[cfgdrive_virt]
+            one_shot_secrets``
         :param force: as for :meth:`refresh`
         :raises ConfigDriveError: as :meth:`refresh`
         """
@@ -182,20 +183,21 @@ class LibvirtService:
     def _undo(
         self, uuid: str, error: BaseException, *, had_drive: bool
     ) -> None:
-        """Remove what a failed spawn made.
+        """Remove the domain and the drive of a failed spawn.
 
-        What there is is asked anew: a signal may have come when a call had
-        done its work and before it returned.
+        libvirt is asked whether there is a domain: a signal may have arrived
+        after a call had done its work, but before it returned.
 
-        :raises DomainError: if something may be left, saying what; after a
-            signal the log does
+        :raises DomainError: if something may be left; its text says what.
+            After a signal, that is logged instead
         """
         left = []
         try:
             with explained("libvirt"):
                 domain = self._lookup(uuid)
-                # Where libvirt refused to start it and it runs, somebody
-                # else has started it meanwhile: it and its drive are theirs.
+                # libvirt refused to start the domain, but it is running:
+                # somebody else has started it in between, so it and its drive
+                # are in use.
                 refused = isinstance(error, DomainError)
                 if domain is not None:
                     _refuse_foreign(domain, self._driver.location(uuid))
@@ -215,14 +217,14 @@ class LibvirtService:
             return
         told = f"may still exist: {' and '.join(left)}"
         if not isinstance(error, Exception):
-            # A signal, which has its own exit code.
+            # A signal: the caller raises it again for its exit code.
             LOG.error("Interrupted; %s", told)
             return
         raise DomainError(f"{error}; {told}") from error
 
 
 def _remove(domain: libvirt.virDomain) -> None:
-    """Stop and undefine a domain; one that is gone is no error."""
+    """Stop and undefine a domain; ignore one that does not exist."""
     try:
         if domain.isActive():
             domain.destroy()
