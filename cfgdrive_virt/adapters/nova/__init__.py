@@ -1,6 +1,6 @@
 """Config drives in nova: ``compute_driver = cfgdrive_virt.LibvirtDriver``.
 
-nova's only importer.  What goes on a drive is nova's own, its
-InstanceMetadata; the image, the store, the device, the policy and the
-migration are ours; all else of nova is left alone.
+No other package imports nova.  nova's own InstanceMetadata renders the files
+of a drive.  This library builds the image, stores it, chooses the device and
+migrates it.  Everything else stays nova's own.
 """

@@ -1,7 +1,8 @@
-"""nova's disk mappings and disk configurations follow our decisions.
+"""Make nova's disk mappings and disk configurations follow our decisions.
 
-nova asks the one option ``config_drive_format``, for all instances alike, and
-from functions of a module: these have no driver that could be asked instead.
+nova uses the option ``config_drive_format`` for all instances alike, in
+functions of a module.  These functions do not belong to the driver, so a
+subclass can't override them.
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ from nova.virt.libvirt import config as vconfig
 from cfgdrive_virt import policy
 from cfgdrive_virt.model.drive import NAME, RESCUE_NAME
 
-#: What mappings call an instance's drives.
+#: The names of an instance's drives in disk mappings.
 DRIVES = (NAME, RESCUE_NAME)
 
 _QUOTA = "quota:"
 
 
 def follow(device_of: Callable[[Any, Any], str | None]) -> None:
-    """Have nova map the drives, in this process, as they are decided on.
+    """Replace nova's get_disk_mapping, for this process.
 
-    Which device it is, is told, and where that is another one than nova's,
-    its name; nova finds the bus, as for all others, and no volume gets a name
-    that is in the mapping.
+    The new function sets the device type of a config drive to the one that we
+    decided on.  If nova chose another type, it also chooses a new device name;
+    nova chooses the bus, as for all disks.  Volumes get other names, as nova
+    reserves those of the mapping.
 
     :param device_of: given the instance and the image, returns ``cdrom`` or
-        ``disk``, or None where none can be
+        ``disk``; None if no drive is possible
     """
     known = blockinfo.get_disk_mapping
     original = getattr(known, "__wrapped__", known)
@@ -64,8 +66,8 @@ def follow(device_of: Callable[[Any, Any], str | None]) -> None:
                 )
                 mapping[name] = {
                     "bus": bus,
-                    # From the far end: it stays the same while volumes come
-                    # and go, and nova's own driver offers it to none.
+                    # The last name: it stays the same when volumes come and
+                    # go, and nova's own driver never uses it for a volume.
                     "dev": policy.free_target(
                         bus,
                         device,
@@ -85,18 +87,19 @@ def disk_config(
     disk_mapping: dict[str, Any],
     extra_specs: Mapping[str, str],
 ) -> Any:
-    """Return nova's configuration of a drive's disk.
+    """Return nova's configuration object for a drive's disk.
 
-    :param name: of the drive in the mapping, which tells its device
-    :param disk_mapping: with ``unit``, where nova numbers the disks of a
-        virtio-scsi controller
-    :param extra_specs: of the flavor; its limits are those of every disk
+    :param name: the drive's name in the mapping, which has its device
+    :param disk_mapping: has the key ``unit`` where nova numbers the disks of
+        a virtio-scsi controller; it is then counted up
+    :param extra_specs: those of the flavor; its disk limits apply to every
+        disk
     """
     mapped = disk_mapping[name]
     disk = vconfig.LibvirtConfigGuestDisk()
     disk.parse_str(disk_xml)
     if disk.source_type == "network" and CONF.libvirt.rbd_user:
-        # nova writes this element, and doesn't read it.  (S105: a type.)
+        # nova's parse_str does not read this element.  (S105: not a secret.)
         disk.auth_username = CONF.libvirt.rbd_user
         disk.auth_secret_type = "ceph"  # noqa: S105
         disk.auth_secret_uuid = CONF.libvirt.rbd_secret_uuid

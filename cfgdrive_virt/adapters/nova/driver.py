@@ -1,4 +1,4 @@
-"""nova's libvirt driver, with config drives by our hook.
+"""nova's libvirt driver, with config drives made by our hooks.
 
 Instance -> nova's InstanceMetadata -> our hook -> nova's domain.
 """
@@ -31,27 +31,27 @@ _Hook = Callable[[Any], Drive | None]
 
 
 class LibvirtDriver(LiveMigrationDriver):
-    """Hand every step that concerns a config drive to the hook.
+    """Call our hooks in every step of nova that concerns a config drive.
 
-    Methods are nova's, and so are their arguments.
+    The methods and their arguments are those of nova's driver.
     """
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
-        #: What makes the drives ready of guests that nova starts again.
+        #: By instance UUID: the hook to call before nova starts the guest.
         self._renewals: dict[str, _Hook] = {}
         blockinfo.follow(self._device_of)
 
     def init_host(self, host: str) -> None:
         super().init_host(host)
-        # Before there are instances: what can't be is told now.
-        anybody = RenderedRequest(uuid=str(uuid.UUID(int=0)))
-        told = self._drive_driver.decide(anybody)
-        LOG.info("Config drives of this host, by default: %s", told.reason)
-        for warning in told.warnings:
+        # Report configuration errors now, before there are instances.
+        default = RenderedRequest(uuid=str(uuid.UUID(int=0)))
+        decision = self._drive_driver.decide(default)
+        LOG.info("Config drives of this host, by default: %s", decision.reason)
+        for warning in decision.warnings:
             LOG.warning("Config drives of this host: %s", warning)
 
-    # A drive is made.
+    # Make a drive.
 
     def _create_configdrive(
         self,
@@ -60,7 +60,7 @@ class LibvirtDriver(LiveMigrationDriver):
         injection_info: Any,
         rescue: bool = False,
     ) -> None:
-        # As nova: the domain is defined, and its devices have addresses.
+        # As nova does: the domain is defined, so its devices have addresses.
         instance.device_metadata = self._build_device_metadata(
             context, instance
         )
@@ -77,8 +77,8 @@ class LibvirtDriver(LiveMigrationDriver):
         elif instance.task_state == task_states.RESIZE_FINISH:
             hook = self._threaded_driver.finish_migration
         elif instance.task_state == task_states.REBUILD_SPAWNING:
-            # nova has destroyed a rebuilt one's drive; what is there has
-            # come with an instance from a host that failed.
+            # nova has already destroyed the drive of a rebuilt instance.  If
+            # there is one, the instance was evacuated from a failed host.
             hook = functools.partial(
                 self._threaded_driver.rebuild,
                 evacuate=self._threaded_driver.exists(instance.uuid),
@@ -111,9 +111,9 @@ class LibvirtDriver(LiveMigrationDriver):
 
     @contextlib.contextmanager
     def _renewed_by(self, hook: _Hook, instance: Any) -> Iterator[None]:
-        """Have a hook called between a guest's definition and its start.
+        """Call a hook after nova has defined a guest and before it starts it.
 
-        nova does one thing at a time with an instance.
+        nova does not run two operations on one instance at once.
         """
         self._renewals[instance.uuid] = hook
         try:
@@ -147,7 +147,7 @@ class LibvirtDriver(LiveMigrationDriver):
         known = self._threaded_driver.recall(instance.uuid)
         request: Request | str
         try:
-            # libvirt has just given its devices addresses.
+            # libvirt has just assigned addresses to the devices.
             instance.device_metadata = self._build_device_metadata(
                 context, instance
             )
@@ -159,8 +159,8 @@ class LibvirtDriver(LiveMigrationDriver):
                 known=known,
             )
         except Exception:
-            # Whatever it is: a guest has to start also where Neutron or the
-            # database, which nova doesn't need for that, can't be asked.
+            # Whatever the error is: nova can start a guest without Neutron
+            # and the database, so the guest must start here, too.
             LOG.exception(
                 "Could not render the metadata of instance %s; starting with"
                 " the existing config drive",
@@ -172,8 +172,8 @@ class LibvirtDriver(LiveMigrationDriver):
     def _get_instance_disk_info_from_config(
         self, guest_config: Any, block_device_info: Any
     ) -> Any:
-        # nova looks at all files before a hard reboot, which makes a drive
-        # that is lost anew.
+        # Before a hard reboot nova reads the files of all disks.  Leave out
+        # a lost drive, as the reboot rebuilds it.
         guest_config.devices = [
             device
             for device in guest_config.devices
@@ -183,7 +183,7 @@ class LibvirtDriver(LiveMigrationDriver):
             guest_config, block_device_info
         )
 
-    # A drive is attached.
+    # Attach a drive.
 
     @explained()
     def _get_guest_disk_config(
@@ -199,8 +199,8 @@ class LibvirtDriver(LiveMigrationDriver):
             return super()._get_guest_disk_config(
                 instance, name, disk_mapping, flavor, *args, **kwargs
             )
-        # Where a guest keeps its devices during rescue, nova makes a drive
-        # for it and attaches the other one.
+        # For a rescue that keeps the order of devices, nova makes a rescue
+        # drive, but then attaches the instance's normal drive.
         rescue = name == RESCUE_NAME or "disk.rescue" in disk_mapping
         plan = self._threaded_driver.plan(
             metadata.request_of(instance), rescue=rescue
@@ -214,10 +214,11 @@ class LibvirtDriver(LiveMigrationDriver):
         try:
             return self._drive_driver.decide(request).device
         except UnsupportedCombination:
-            # It is told once the disk is wanted: nova swallows it here.
+            # nova would swallow the error here; _get_guest_disk_config
+            # raises it again.
             return None
 
-    # A drive is removed, or given back.
+    # Remove a drive, or make it readable again.
 
     def power_off(self, instance: Any, *args: Any, **kwargs: Any) -> None:
         super().power_off(instance, *args, **kwargs)
@@ -251,19 +252,19 @@ class LibvirtDriver(LiveMigrationDriver):
             **kwargs,
         )
         self._migrating.pop(instance.uuid, None)
-        # As nova: a resize that is reverted goes back to the same volume.
+        # As nova does: a reverted resize goes back to the same volume.
         kept = (
             CONF.libvirt.images_type == "rbd"
             and instance.task_state == task_states.RESIZE_REVERTING
         )
         if not destroy_disks or kept:
             return
-        # nova itself has tried for as long as it should.
+        # Do not retry: nova has just retried for long enough.
         remove = functools.partial(
             self._threaded_driver.cleanup, instance.uuid, retry=False
         )
         if instance.task_state == task_states.REBUILDING:
-            # A new guest must not find what the old one was told.
+            # The rebuilt guest must not find the old guest's drive.
             remove()
         else:
             with logged("remove the config drive"):

@@ -1,4 +1,4 @@
-"""What of our errors nova is told, and how."""
+"""Raise our errors as nova's exceptions, or log them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ LOG = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Tell whoever asked for an instance what can't be."""
+    """Raise an unsupported combination as nova's InvalidInput."""
     try:
         yield
     except UnsupportedCombination as error:
-        # No other host could do better: nova gives up.
+        # nova tries no other host then, as none could do better.
         raise exception.InvalidInput(reason=str(error)) from error
 
 
 @contextlib.contextmanager
 def refused() -> Iterator[None]:
-    """Refuse a migration, before anything has moved."""
+    """Refuse a migration: nova aborts it before the guest moves."""
     try:
         yield
     except ConfigDriveError as error:
@@ -34,9 +34,12 @@ def refused() -> Iterator[None]:
 
 @contextlib.contextmanager
 def logged(what: str) -> Iterator[None]:
-    """Tell of what nova's own work has to go on without."""
+    """Log an error that must not keep nova from finishing its own work.
+
+    :param what: what could not be done, such as ``remove the config drive``
+    """
     try:
         yield
     except ConfigDriveError as error:
-        # It says all; a traceback would only bury it.
+        # The error's text is complete; a traceback would only hide it.
         LOG.error("Could not %s: %s", what, error)  # noqa: TRY400

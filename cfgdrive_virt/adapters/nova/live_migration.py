@@ -1,7 +1,7 @@
-"""nova's live migration, with the drives carried by our hooks.
+"""nova's live migration, with config drives carried by our hooks.
 
-What the hooks refuse is a failed check to nova: no guest moves where it would
-read something else than before.
+If a hook refuses, nova's check fails.  So a guest never moves to a host where
+it would read a different drive.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     """Carry the drives of guests that nova migrates live.
 
-    Methods are nova's, and so are their arguments.
+    The methods and their arguments are those of nova's driver.
     """
 
     _remotefs: Any
@@ -41,7 +41,8 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             if tpool.is_green()
             else self._drive_driver
         )
-        #: Of guests that are leaving this host, or coming.
+        #: By instance UUID: drives of guests that are leaving this host or
+        #: arriving.
         self._migrating: dict[str, MigratingDrive] = {}
         self._remotefs = releases.RemoteFiles(self._remotefs, self._migrating)
         self._endpoint = rpc.Endpoint(self._read_migrating)
@@ -68,7 +69,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
                 instance.uuid
             )
         except ConfigDriveError as error:
-            # nova does so only once it has got an answer.
+            # nova cleans up only if this method returns.
             super().cleanup_live_migration_destination_check(context, data)
             reason = str(error)
             raise exception.MigrationPreCheckError(reason=reason) from error
@@ -127,7 +128,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
         known, drive = rpc.take_note(migrate_data)
-        # A source with nova's own driver returns our note as it was.
+        # A source with nova's own driver returns our note unchanged.
         known = known and not isinstance(drive, DestinationCheck)
         if not known and rpc.has_iso(disk_info) and not releases.copies_isos():
             raise exception.MigrationPreCheckError(
@@ -137,7 +138,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             )
         if isinstance(drive, MigratingDrive):
             self._migrating[instance.uuid] = drive
-        # This makes the instance's directory, and zeros for a drive.
+        # nova makes the instance's directory, and a drive full of zeros.
         migrate_data = super().pre_live_migration(
             context,
             instance,
@@ -221,15 +222,15 @@ def _is_migrating(context: Any, instance_uuid: str) -> bool:
 def _peek(location: Location, most: int) -> bytes | None:
     """Read a drive that libvirt has given to QEMU's user.
 
-    By a connection of its own: nova's has locks that a native thread must not
-    wait for on eventlet.
+    This opens a new connection: on eventlet, a native thread must not wait
+    for the locks of nova's own connection.
     """
     with connected(libvirt_driver.LibvirtDriver._uri()) as connection:
         return peek_by(connection)(location, most)
 
 
 def _refuse_to_lose(guest: Any, data: Any) -> None:
-    """Refuse a destination that would give a guest zeros for its drive."""
+    """Refuse a destination where the guest would read zeros for its drive."""
     for disk in guest.get_all_disks():
         if (
             disk.source_type == "file"

@@ -1,4 +1,4 @@
-"""nova's instance becomes a request; nova itself renders the files."""
+"""Turn a nova instance into a request; nova itself renders the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nova.api.metadata import base as instance_metadata
 from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.request import RenderedRequest
 
-#: Of an image's properties, those that decide on a drive.
+#: The image properties that influence a drive.
 _PROPERTIES = (
     "hw_architecture",
     "hw_cdrom_bus",
@@ -21,7 +21,8 @@ _PROPERTIES = (
     "os_distro",
 )
 
-#: In vendor_data2.json, what no service said, but a file of the host's.
+#: The key in vendor_data2.json whose value comes from a file on the host
+#: instead of from a vendor data service.
 _STATIC = "static"
 
 
@@ -32,8 +33,8 @@ def request_of(
 ) -> RenderedRequest:
     """Return the request for an instance's drive.
 
-    :param image_meta: by default the instance's own
-    :param files: without them it can only be planned
+    :param image_meta: default: the instance's own
+    :param files: without them the request can only be planned
     """
     properties = (image_meta or instance.image_meta).properties
     found = {name: properties.get(name) for name in _PROPERTIES}
@@ -60,15 +61,15 @@ def rendered(
 ) -> RenderedRequest:
     """Return the request, with the files that nova's own driver would write.
 
-    :param known: what the drive that is there says of what nova knows only
-        when it makes an instance
+    :param known: values that nova has only when it creates an instance, as
+        read from the existing drive
     """
     if not injected_files:
         injected_files = [
             (file.path, file.content) for file in known.injected_files
         ]
     admin_pass = admin_pass or known.admin_pass
-    told = instance_metadata.InstanceMetadata(
+    instance_md = instance_metadata.InstanceMetadata(
         instance,
         content=injected_files,
         extra_md={"admin_pass": admin_pass} if admin_pass else {},
@@ -76,7 +77,7 @@ def rendered(
     )
     files = {
         path: data.encode() if isinstance(data, str) else data
-        for path, data in told.metadata_for_config_drive()
+        for path, data in instance_md.metadata_for_config_drive()
     }
     return request_of(instance, files=_with_vendor_data(files, known))
 
@@ -84,9 +85,9 @@ def rendered(
 def _with_vendor_data(
     files: dict[str, bytes], known: Recalled
 ) -> dict[str, bytes]:
-    """Keep what a vendor data service said, where it gives no answer now.
+    """Keep the old answer of a vendor data service that gives none now.
 
-    nova says nothing for one that fails, unless
+    nova writes an empty answer for a service that fails, unless
     vendordata_dynamic_failure_fatal is set.
     """
     if not known.vendor_data2:

@@ -1,7 +1,7 @@
-"""Which releases of nova are known, and what differs between them.
+"""The supported releases of nova, and the differences between them.
 
-Imports as little of nova as it can: of a release that isn't known, nobody
-knows what there is.
+This module imports as little of nova as possible, as an unsupported release
+may lack any other module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cfgdrive_virt.model.drive import ISO9660, NAME
 
 LOG = logging.getLogger(__name__)
 
-#: By their first number: 29 is 2024.1, 34 is 2026.2.
+#: Major versions: 29 is 2024.1, 34 is 2026.2.
 OLDEST, NEWEST = 29, 34
 
 _FOUND = str(version.version_string())
@@ -26,18 +26,18 @@ _NUMBERS = tuple(map(int, re.findall(r"[0-9]+", _FOUND)[:2]))
 
 
 def copies_isos() -> bool:
-    """Tell whether nova itself copies an ISO before a live migration.
+    """Tell whether nova itself copies an ISO drive before a live migration.
 
-    By ssh, where the destination's option says iso9660; since 30.1 a guest
-    reads zeros.
+    It does so by ssh, if the destination has config_drive_format = iso9660.
+    Since 30.1 it does not, and the guest reads zeros.
     """
     return _NUMBERS <= (30, 0) and CONF.config_drive_format == ISO9660
 
 
 def check() -> None:
-    """Refuse to start beside a nova that nobody has tried.
+    """Refuse to start with an unsupported release of nova.
 
-    :raises SystemExit: with a line in the log
+    :raises SystemExit: after logging the reason
     """
     if not _NUMBERS or not OLDEST <= _NUMBERS[0] <= NEWEST:
         LOG.critical(
@@ -52,10 +52,10 @@ def check() -> None:
 
 
 class RemoteFiles:
-    """nova's files on other hosts, less the drives that it needn't copy.
+    """nova's RemoteFilesystem, but it does not copy drives that we fetch.
 
     :param of: nova's RemoteFilesystem
-    :param fetched: UUIDs of instances whose drives come another way
+    :param fetched: UUIDs of the instances whose drives our hooks fetch
     """
 
     def __init__(self, of: Any, fetched: Container[str]) -> None:
@@ -66,7 +66,10 @@ class RemoteFiles:
         return getattr(self._of, name)
 
     def copy_file(self, src: str, *args: Any, **kwargs: Any) -> None:
-        """Copy a file, such as ``host:/var/lib/nova/instances/uuid/disk``."""
+        """Copy a file, such as ``host:/var/lib/nova/instances/uuid/disk``.
+
+        Do nothing for a drive that our hooks fetch.
+        """
         *_, uuid, name = src.split("/")
         if name != NAME or uuid not in self._fetched:
             self._of.copy_file(src, *args, **kwargs)

@@ -1,9 +1,10 @@
-"""How two nova-computes tell each other of a drive, and hand it over.
+"""Send notes and drives from one nova-compute to another.
 
-What the hosts say of it travels in nova's own LibvirtLiveMigrateData, in a
-field that nova empties at the destination, so that each knows whether the
-other one has this driver.  The bytes travel by nova's message bus, as did the
-secrets that they hold: no host needs a way to another one's files or libvirtd.
+A note on the drive travels in nova's own LibvirtLiveMigrateData, in a field
+that nova empties at the destination.  It also shows each host whether the
+other one runs this driver.  The drive's bytes travel over nova's message bus,
+which has carried the secrets in them before: no host needs access to another
+host's files or libvirtd.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 
 _TOPIC = "cfgdrive_virt"
 _VERSION = "1.0"
-#: Bytes of a drive in one message; brokers limit these to some MiB.
+#: Bytes of a drive per message; brokers limit messages to some MiB.
 _STEP = 4 * 1024 * 1024
 
 _KINDS = {kind.__name__: kind for kind in (DestinationCheck, MigratingDrive)}
@@ -76,22 +77,22 @@ def take_note(migrate_data: Any) -> tuple[bool, Note]:
 def has_iso(disk_info: str | None) -> bool:
     """Tell whether nova's list of disks has a drive that libvirt won't copy.
 
-    :param disk_info: JSON, of a source with nova's own driver; None where
-        there is nothing to be copied
+    :param disk_info: JSON from a source that runs nova's own driver; None if
+        there is nothing to copy
     """
     return any(
         str(disk["path"]).rpartition("/")[2] == NAME
-        # What nova makes as VFAT is writable, and always of this size.
+        # nova's VFAT drives are writable, and always have this size.
         and disk["virt_disk_size"] != CONFIGDRIVESIZE_BYTES
         for disk in json.loads(disk_info or "[]")
     )
 
 
 class Endpoint:
-    """What a source answers a destination that fetches.
+    """The RPC methods by which a destination fetches a drive from here.
 
-    :param read_drive: returns the bytes of the drive of an instance that is
-        on its way; refuses any other
+    :param read_drive: returns the bytes of an instance's drive; refuses
+        instances that are not migrating
     """
 
     target = messaging.Target(version=_VERSION)
@@ -101,15 +102,15 @@ class Endpoint:
 
     @messaging.expected_exceptions(exception.MigrationPreCheckError)
     def read(self, context: Any, instance_uuid: str, offset: int) -> str:
-        """Return some bytes of a drive from an offset on, compressed."""
-        # All of it each time: few drives have more than one part.
+        """Return a part of a drive from an offset on, zlib in base64."""
+        # Read all of it each time: few drives have more than one part.
         drive = self._read_drive(context, instance_uuid)
         part = drive[offset : offset + _STEP]
         return base64.b64encode(zlib.compress(part, 1)).decode()
 
 
 def serve(host: str, endpoint: Endpoint) -> Any:
-    """Answer those who fetch from this host; return the server, started."""
+    """Start the RPC server that drives are fetched from, and return it."""
     server = rpc.get_server(
         messaging.Target(topic=_TOPIC, server=host), [endpoint]
     )
@@ -118,9 +119,9 @@ def serve(host: str, endpoint: Endpoint) -> Any:
 
 
 def fetch(context: Any, host: str, drive: MigratingDrive) -> bytes:
-    """Return the bytes of a drive that another host has.
+    """Fetch the bytes of a drive from another host.
 
-    :raises MigrationRefused: if it can't be had
+    :raises MigrationRefused: if that fails
     """
     client = rpc.get_client(
         messaging.Target(topic=_TOPIC, version=_VERSION)

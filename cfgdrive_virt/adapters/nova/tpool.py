@@ -1,4 +1,7 @@
-"""Calls that wait, in a nova-compute on eventlet: up to 33 by default."""
+"""Run blocking calls in native threads, if nova-compute runs on eventlet.
+
+nova-compute does so up to release 33 by default.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any
 def is_green() -> bool:
     """Tell whether this nova-compute runs on eventlet.
 
-    Not by importing it: 34 refuses that where it runs on threads.
+    Do not import eventlet to find out: nova 34 refuses that if it runs on
+    threads.
     """
     patcher = sys.modules.get("eventlet.patcher")
     return patcher is not None and bool(patcher.is_monkey_patched("thread"))
@@ -19,13 +23,14 @@ def is_green() -> bool:
 class InTurns:
     """An object whose methods run in a native thread, one at a time.
 
-    A disk or a Ceph that takes its time would hold up all green threads,
-    nova's heartbeat among them.  In turns, since eventlet's locks don't work
-    between native threads; so no method may wait for one of nova's own.
+    A slow disk or a slow Ceph cluster would otherwise block all green
+    threads, including nova's heartbeat.  Only one method runs at a time, as
+    eventlet's locks don't work between native threads; so no method may wait
+    for one of nova's own locks.
     """
 
     def __init__(self, of: Any) -> None:
-        # Only here: see is_green.
+        # Imported only here: see is_green.
         from eventlet import semaphore, tpool  # noqa: PLC0415
 
         self._of = of
