@@ -1,1 +1,1 @@
-"""The command line, and what only it needs: the instance file, the views."""
+"""The command line, and all that no other package needs."""

@@ -45,7 +45,7 @@ def build(
     It is built even if the instance does not need one.
     """
     built = driver.build(inputs.load_instance(instance), image_format)
-    # A linked directory may be meant; a link in the drive's own place not.
+    # Follow links in the directory, but not a link as the file itself.
     path = Path(output).parent.resolve() / Path(output).name
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
         raise StoreError(f"{path} is not a regular file; choose another one")

@@ -1,4 +1,4 @@
-"""What the command line is given: configuration, files, the environment."""
+"""Read configuration, files and environment for the command line."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _MOST_UUID_BYTES = 64 * 1024 * 1024
 
 
 def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
-    """Return a driver with the configuration of these files.
+    """Return a driver that is configured by these files.
 
-    Its clock stands at SOURCE_DATE_EPOCH where that is set.
+    If SOURCE_DATE_EPOCH is set, the driver's clock always returns it.
 
-    :raises InvalidConfiguration: if they, or that, can't be used
+    :raises InvalidConfiguration: if a file or SOURCE_DATE_EPOCH is invalid
     """
     conf = cfg.ConfigOpts()
     try:
@@ -47,7 +47,7 @@ def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
             default_config_dirs=[],
         )
     except cfg.ConfigFileParseError as error:
-        # Its own text quotes the line, and nova.conf is full of passwords.
+        # oslo's text quotes the line, and nova.conf is full of passwords.
         line = getattr(error.__context__, "lineno", "?")
         raise InvalidConfiguration(
             f"{error.config_file}, line {line}: expected [group], name ="
@@ -63,7 +63,8 @@ def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
     if epoch is None:
         return ConfigDriveDriver(conf)
     plain = epoch.isascii() and epoch.isdigit()
-    # Cut, as Python won't read thousands of digits; 20 are too many too.
+    # Cut it, as Python refuses to convert thousands of digits; a number of
+    # 20 digits is too large anyway.
     if not plain or int(epoch[:20]) > iso9660.LAST_TIMESTAMP:
         raise InvalidConfiguration(
             "SOURCE_DATE_EPOCH must be seconds since 1970, at most"
@@ -73,18 +74,18 @@ def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
 
 
 def load_instance(name: str) -> ConfigDriveRequest:
-    """Return the request of an instance file, ``-`` for standard input."""
+    """Return the request in an instance file; ``-`` is standard input."""
     source = "standard input" if name == "-" else name
     data = read_file(name, instance_file.MOST_BYTES)
     return instance_file.load(data, source)
 
 
 def load_uuids(name: str) -> set[str]:
-    """Return the UUIDs of a file, a line each, ``-`` for standard input.
+    """Return the UUIDs in a file, one per line; ``-`` is standard input.
 
-    Empty lines, and lines that begin with #, say nothing.
+    Empty lines, and lines that begin with #, are skipped.
 
-    :raises InvalidRequest: if a line is no UUID, or there is none
+    :raises InvalidRequest: if a line is not a UUID, or the file has none
     """
     source = "standard input" if name == "-" else name
     text = read_file(name, _MOST_UUID_BYTES).decode("utf-8-sig", "replace")
@@ -96,10 +97,10 @@ def load_uuids(name: str) -> set[str]:
         try:
             found.add(rules.canonical_uuid(word))
         except ValueError as error:
-            # Not quoted: it may be some other file, of secrets.
+            # Don't quote the line: it may be the wrong file, with secrets.
             problems.append(Problem(f"line {number}", "", str(error)))
     if not found and not problems:
-        # Taken as it stands, it would make an orphan of every drive.
+        # An empty list would make every drive an orphan.
         problems.append(Problem("", "", "must name at least one instance"))
     if problems:
         raise InvalidRequest(problems, source)
@@ -107,14 +108,15 @@ def load_uuids(name: str) -> set[str]:
 
 
 def is_volume(name: str) -> bool:
-    """Tell whether a drive's name is a volume's."""
+    """Tell whether a drive's name stands for a volume in Ceph."""
     return name.startswith(_VOLUME)
 
 
 def read_drive(name: str, settings: Settings) -> bytes:
-    """Return the bytes of a drive: a file's, or those of ``rbd:pool/name``.
+    """Return the bytes of a drive in a file or in ``rbd:pool/name``.
 
-    :raises StoreError: if it can't be read
+    :raises InvalidRequest: if the name of the volume is invalid
+    :raises StoreError: if the drive can't be read
     """
     most = stores.size_limit(settings)
     if not is_volume(name):
@@ -131,7 +133,7 @@ def read_drive(name: str, settings: Settings) -> bytes:
 
 
 def read_file(name: str, most: int) -> bytes:
-    """Return what a file holds, ``-`` for standard input.
+    """Return the bytes of a file; ``-`` is standard input.
 
     :raises StoreError: if it can't be read, or has more bytes than ``most``
     """

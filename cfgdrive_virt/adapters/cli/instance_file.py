@@ -1,12 +1,13 @@
-"""An instance file (YAML or JSON) becomes a request.
+"""Turn an instance file (YAML or JSON) into a request.
 
-Refused, beyond what the request's own rules refuse: a key given twice,
-merge keys, numbers that JSON hasn't, and YAML's anchors, aliases (a few lines
-of them can mean terabytes) and tags, but !!binary: a password that begins
-with & or ! would else be taken for one, and be lost.
+Beyond what the request's own rules refuse, a file must not contain repeated
+keys, merge keys, numbers that are not valid JSON (such as NaN), or YAML's
+anchors, aliases and tags, except for !!binary.  A few lines of aliases can
+expand to terabytes, and a password that begins with & or ! would be parsed as
+an anchor or a tag, and be lost.
 
-An error tells where in the file, and never quotes it: the line that is wrong
-may be the one with the password.
+An error gives the place in the file, but never quotes the file: the invalid
+line may be the one with the password.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from cfgdrive_virt.exception import InvalidRequest, Problem
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.value import from_mapping, show
 
-#: Far above what any drive may hold.
+#: More than any drive can contain.
 MOST_BYTES = 256 * 1024 * 1024
 
 #: PyYAML takes seconds for a megabyte of short lines.
@@ -30,10 +31,10 @@ _TAGS = (None, "!", "tag:yaml.org,2002:binary")
 
 
 def load(data: bytes, source: str) -> ConfigDriveRequest:
-    """Return the request that an instance file makes.
+    """Return the request in an instance file.
 
     :param source: the file's name, for errors
-    :raises InvalidRequest: with all that is wrong
+    :raises InvalidRequest: with all problems of the file
     """
     try:
         return from_mapping(ConfigDriveRequest, _parse(data))
@@ -51,8 +52,8 @@ def _parse(data: bytes) -> Any:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         _refuse(f"byte {error.start}", "must be UTF-8")
-    # JSON is read as JSON, not as the YAML it nearly is: their escapes
-    # differ. What isn't JSON may still be YAML's {}.
+    # Parse JSON as JSON: YAML has other escapes. What is not JSON may still
+    # be a YAML mapping in braces.
     if not text.lstrip().startswith("{"):
         return _parse_yaml(text)
     try:
@@ -73,14 +74,14 @@ def _parse_yaml(text: str) -> Any:
     if len(text) > _MOST_YAML:
         _refuse("", f"must be JSON if it is larger than {_MOST_YAML:,} bytes")
     try:
-        # Safe: ours is a SafeLoader, but ruff knows that by name only.
+        # _Loader is a SafeLoader, but ruff recognizes only that name.
         return yaml.load(text, Loader=_Loader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = (
             f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         )
-        # From the first quote on it may be what the file holds.
+        # After the first quote, the text may quote the file.
         problem = (error.problem or "").partition("'")[0].strip()
         _refuse(where, f"must be YAML ({problem})")
     except (yaml.YAMLError, ValueError, OverflowError):
@@ -88,7 +89,7 @@ def _parse_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's plain values, less what can surprise."""
+    """A SafeLoader that refuses anchors, tags, merge and repeated keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -131,5 +132,6 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _refuse(where: str, rule: str) -> NoReturn:
-    # A parser's own error quotes the file; a traceback would show it.
+    # "from None": the parser's error quotes the file, and a traceback would
+    # show it.
     raise InvalidRequest([Problem(where, "", rule)]) from None

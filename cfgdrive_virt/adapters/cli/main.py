@@ -1,8 +1,8 @@
 """The command ``cfgdrive-virt``.
 
-Exit codes: 0 done; 1 it could not be done, or verify found something; 2 what
-was asked for is wrong (options, instance file, configuration).  Answers go to
-standard output, all else to standard error.
+Exit codes: 0 success; 1 failure, or verify or status found a difference; 2
+invalid input (options, instance file, domain, configuration).  Answers go to
+standard output, everything else to standard error.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _WrongCall(click.ClickException):
 
 
 class _Group(click.Group):
-    """Print our own errors as such; only a defect makes a traceback."""
+    """Print our own errors without a traceback: one means a bug."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         if sys.stdout is None:
@@ -56,7 +56,8 @@ class _Group(click.Group):
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
-            # Python tries once more at its end, and complains by itself.
+            # Without this, Python would flush standard output again when it
+            # exits, and print an error of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(f"Error: can't write the answer: {error.strerror}")
 
@@ -69,7 +70,7 @@ class _Group(click.Group):
             kind = _WrongCall if wrong_call else _Failure
             raise kind(terminal.printable(str(error), lines=True)) from error
         except OSError as error:
-            # One without a file's name is standard output's.
+            # Without a file name, it comes from standard output.
             if error.filename is None:
                 raise
             name = terminal.printable(str(error.filename))
@@ -107,7 +108,7 @@ def main(
     """
     silence()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # Under nohup, say, one is ignored, and stays so.
+        # Under nohup, for example, SIGHUP is ignored and must stay ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
     logging.basicConfig(
@@ -135,6 +136,6 @@ for _command in (
 
 
 def _end(number: int, _: object) -> NoReturn:
-    """End as by an exception, so that what was begun is undone."""
+    """Exit by an exception, so that unfinished work is undone."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)

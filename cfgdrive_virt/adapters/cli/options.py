@@ -1,4 +1,4 @@
-"""Arguments and options that several commands take."""
+"""Arguments and options that several commands have in common."""
 
 from __future__ import annotations
 

@@ -107,9 +107,9 @@ def prune(
 
 
 def _check_living(alive: set[str], found: list[orphans.Pruned]) -> None:
-    """Refuse to remove anything by what some other cloud or libvirt tells."""
-    there = {pruned.drive.location.uuid for pruned in found}
-    if there and not there & alive:
+    """Refuse to remove drives if the list is that of other hosts."""
+    with_drive = {pruned.drive.location.uuid for pruned in found}
+    if with_drive and not with_drive & alive:
         raise click.UsageError(
             "none of the existing instances has a drive here; check that"
             " --living and --connect name the instances of these hosts. If"
@@ -119,7 +119,7 @@ def _check_living(alive: set[str], found: list[orphans.Pruned]) -> None:
 
 def _finite(hours: float) -> float:
     if not math.isfinite(hours):
-        # Nothing is younger than what is no number.
+        # No age is less than NaN, so it would keep no drive.
         raise click.BadParameter(f"{hours} is not a number of hours")
     return hours
 
@@ -127,7 +127,7 @@ def _finite(hours: float) -> float:
 def _living(
     settings: Settings, uris: tuple[str, ...], living: str | None
 ) -> set[str]:
-    """Return who lives, of whom those that are asked know."""
+    """Return the UUIDs of the existing instances."""
     kind = file_system.type_of(settings.instances_path)
     if living is None and not policy.is_local(settings, kind):
         shared = policy.sharing(settings, kind)

@@ -1,7 +1,7 @@
-"""Answers on the terminal, or in a pipe; rich's only owner.
+"""Print answers to a terminal or a pipe.
 
-What comes from a drive or a request may be anybody's: nothing of it reaches
-the terminal but what can be printed.
+No other module imports rich.  Text from a drive or a request is not trusted:
+only its printable characters reach the terminal, all others are escaped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from cfgdrive_virt.metadata import layout_in
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return a text that can't steer a terminal, of one line or of many."""
+    """Escape the characters of a text that could control a terminal.
+
+    :param lines: whether to keep line breaks
+    """
     return "".join(
         char
         if char.isprintable() or (lines and char == "\n")
@@ -35,19 +38,19 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def print_json(document: Any) -> None:
-    """Print an answer for programs."""
+    """Print an answer as JSON, for programs."""
     _console().out(json.dumps(document, indent=2), highlight=False)
 
 
 def print_facts(facts: dict[str, str]) -> None:
-    """Print names and values, a line each."""
+    """Print names and values, one per line."""
     for name, value in facts.items():
         text = printable(value)
         _console().print(Text.assemble((f"{name:<8}", "bold"), text))
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return a plan, ready for JSON."""
+    """Return a plan as values for JSON."""
     decision = plan.decision
     return {
         "required": plan.required.answer,
@@ -59,7 +62,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def print_plan(plan: Plan) -> None:
-    """Print what is planned, why, and the XML."""
+    """Print a plan, its reasons, and the XML."""
     verdict = "yes" if plan.required else "no"
     facts = {"drive": f"{verdict}: {plan.required.reason}"}
     if plan.decision is not None:
@@ -81,7 +84,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Print lines, below what they explain."""
+    """Print indented lines, as details of the line above."""
     for line in lines:
         _console().print(f"  {printable(line)}", markup=False)
 
@@ -98,7 +101,7 @@ def print_differences(differences: list[dict[str, Any]]) -> None:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print rows below the names of their columns; none for no rows."""
+    """Print a table with a header; nothing if there are no rows."""
     if not rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -171,9 +174,9 @@ def _syntax(text: str, language: str) -> Syntax:
 
 
 def _console() -> Console:
-    # An ASCII terminal gets escapes, not a traceback.
+    # On an ASCII terminal print escapes, instead of failing.
     with contextlib.suppress(AttributeError):
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    # Piped, lines stay whole: somebody's grep is reading.
+    # In a pipe, don't wrap lines: programs such as grep read them.
     width = None if sys.stdout.isatty() else 100_000
     return Console(width=width, highlight=False, soft_wrap=True)
