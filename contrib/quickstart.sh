@@ -3,10 +3,10 @@
 # quickstart.sh: set up, and run the main job on embedded defaults
 #
 # Spawns etc/instance.sample.yaml with a config drive in a local file on a
-# libvirt of its own, and shows what the guest reads from it. What was there
-# before, libvirtd and domains included, is left alone; what it starts, it
-# stops. Stays: system packages, and the virtual environment and the guest's
-# kernel in ~/.cache/cfgdrive-virt ($CFGDRIVE_VIRT_CACHE).
+# private libvirtd, and shows what the guest reads from it. Leaves existing
+# libvirtds and domains alone, and stops what it starts. System packages stay,
+# and the virtual environment and the guest's kernel stay in
+# ~/.cache/cfgdrive-virt ($CFGDRIVE_VIRT_CACHE).
 
 # shellcheck source=setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -19,7 +19,7 @@ venv quickstart
 this_checkout quickstart -e
 PATH=$cache/quickstart/bin:$PATH
 
-# Short: sockets are made below it
+# Short, because libvirtd creates sockets in it
 work=$(mktemp -d /tmp/cfgd-quickstart-XXXXXX)
 finish() {
     "$root/contrib/guest/libvirtd" stop "$work/libvirt" || :
@@ -38,10 +38,10 @@ uuid=$(sed -n 's/^uuid: //p' "$sample")
 uri=$("$root/contrib/guest/libvirtd" start "$work/libvirt")
 cfgdrive() { cfgdrive-virt --config-file "$work/nova.conf" "$@"; }
 
-say 'Plan: what will be built, where, and why'
+say 'Plan: what spawn will build, where, and why'
 cfgdrive plan "$sample"
 
-say 'The same where nobody migrates instances'
+say 'The same on a host whose instances are never migrated'
 cat >"$work/never.conf" <<END
 [cfgdrive_virt]
 live_migration = never
@@ -79,14 +79,14 @@ if "$root/contrib/guest/build-probe" "$cache/probe"; then
 </domain>
 END
 else
-    echo 'No guest to boot (see above): a domain that boots nothing instead'
+    echo 'No guest to boot (see above): using a domain that boots nothing'
 fi
 
 say 'Spawn: define, build the drive, start'
 cfgdrive spawn "$sample" --connect "$uri" "${domain[@]}" --json |
     sed -n 's/^  "domain": "\(.*\)",$/domain \1 is running/p'
 
-say "virsh dumpxml: the drive's disk, as libvirt has it"
+say "virsh dumpxml: the drive's <disk> in libvirt's XML"
 virsh -c "$uri" dumpxml "$uuid" | sed -n "/<disk /,/<\/disk>/p"
 
 say "The drive's tree, secrets masked"

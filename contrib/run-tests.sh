@@ -1,17 +1,17 @@
 #!/bin/bash
 #
-# run-tests.sh: set up, and pass all tests
+# run-tests.sh: set up, and run all tests
 #
 #     contrib/run-tests.sh                  everything
 #     contrib/run-tests.sh tests/unit ...   pytest's arguments, main tier only
 #
-# Linters, unit tests, other people's readers, real guests on a libvirtd of
-# their own, a real Ceph of their own, nova's own code as an oracle, and nova
-# with our driver. Nothing is skipped: what is missing is installed, or told.
-# libvirtds, domains and Cephs that are there are left alone. What is slow to
-# get is kept in ~/.cache/cfgdrive-virt ($CFGDRIVE_VIRT_CACHE). Runs as root,
-# through sudo if it must: a guest's root file system is made, and disks are
-# filled up in mount namespaces.
+# Linters, unit tests, third-party readers, real guests on a private libvirtd,
+# a private Ceph, nova's own code as an oracle, and nova with our driver. Skips
+# nothing: installs what is missing, or reports it. Leaves existing libvirtds,
+# domains and Cephs alone. Keeps what takes long to download or build in
+# ~/.cache/cfgdrive-virt ($CFGDRIVE_VIRT_CACHE). Runs as root, with sudo if
+# necessary, to build a guest's root file system and to fill up disks in mount
+# namespaces.
 
 if ((EUID)); then
     exec sudo --preserve-env=CFGDRIVE_VIRT_CACHE -- "$0" "$@"
@@ -21,7 +21,7 @@ fi
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 nova_version=34.0.0
-# With what they need otherwise than the newest.
+# With the requirements that differ from the newest release's.
 nova_releases=(33.0.2 32.2.1 31.3.1 '30.3.0 oslo.utils==8.2.0'
     '29.4.0 oslo.utils==8.2.0')
 
@@ -31,19 +31,19 @@ packages python3-venv python3-libvirt libvirt-daemon \
     genisoimage xorriso p7zip-full libarchive-tools dosfstools mtools \
     debootstrap e2fsprogs zstd ceph-mon ceph-osd ceph-mgr ceph-common \
     python3-rados python3-rbd python3-netifaces qemu-block-extra shellcheck
-# Newer releases have it apart.
+# A separate package in newer releases.
 packages_if_any libvirt-daemon-driver-secret
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
     types-PyYAML configobj jinja2 oauthlib requests
 this_checkout tests -e
-# Without the system's packages, some of which are too old for nova's, but for
-# what is linked. SQLAlchemy's later deprecations would be errors.
+# Without the system's packages, some of which are too old for nova, except for
+# the modules linked below. Deprecations in later SQLAlchemy would be errors.
 isolated_venv nova "nova==$nova_version" 'sqlalchemy<2.1' pytest lxml pycdlib \
     ddt fixtures openstack-placement oslotest osprofiler psycopg2-binary \
     PyMySQL requests-mock stestr testtools wsgi-intercept
 system_modules nova libvirt libvirtmod libvirt_qemu libvirtmod_qemu rados \
     rbd netifaces
-# Where its functional tests look for etc/nova.
+# nova's functional tests look for etc/nova here.
 ln -sfn "$cache/nova/etc" "$(site_packages nova)/etc"
 this_checkout nova --no-deps --force-reinstall
 for release in "${nova_releases[@]}"; do
@@ -51,15 +51,15 @@ for release in "${nova_releases[@]}"; do
     beside nova "nova-${release%% *}" "${requirements[@]}"
 done
 
-# cloud-init itself is not installed: it would take charge of this machine at
-# its next start.
+# Only unpacked: an installed cloud-init would configure this machine at its
+# next start.
 if [[ ! -e $cache/cloud-init/ready ]]; then
     rm -rf "$cache/cloud-init"
     mkdir -p "$cache/cloud-init"
     (cd "$cache/cloud-init" &&
         apt-get -qq -o APT::Sandbox::User=root download cloud-init &&
         dpkg-deb -x cloud-init_*.deb . && touch ready) ||
-        die "cloud-init's package can't be had"
+        die "can't download the package cloud-init"
 fi
 cd "$root"
 export PYTHONPATH=$cache/cloud-init/usr/lib/python3/dist-packages
@@ -81,7 +81,7 @@ PYTHONPATH=$root "$nova" contrib/bench -n 21 --ceph --no-goals
 
 meanwhile() {
     local release
-    # Ctrl-C is for these, too: bash has what runs beside it ignore that.
+    # bash makes background jobs ignore Ctrl-C; these must not.
     trap - INT
     say 'Nova'
     export PYTHONPATH=$root
@@ -92,14 +92,14 @@ meanwhile() {
         PYTHONPATH=$cache/nova-$release:$root "$nova" tests/nova/functional \
             -q -m every_release
     done
-    # Apart from conftest.py, which imports nova for other tests.
+    # Without tests/nova/conftest.py, which imports nova for the other tests.
     "$nova" -m pytest -q --confcutdir=tests/nova/real tests/nova/real
-    say 'Guests that move'
+    say 'Live migration of guests'
     pytest -q "$moving"
 }
 
-# Two at a time: both wait a lot, for guests and daemons.
-say 'Unit tests, readers, Ceph, guests; others meanwhile, told at the end'
+# Two at a time: both often wait for guests and daemons.
+say 'Unit tests, readers, Ceph, guests; the output of the others follows'
 moving=tests/guest/test_live_migration.py
 log=$(mktemp)
 (meanwhile) >"$log" 2>&1 &

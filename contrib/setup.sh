@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 #
-# What quickstart.sh and run-tests.sh share: system packages, virtual
-# environments, and a word that is plain when something can't be had.
-# To be sourced; sets $root and $cache.
+# Shared by quickstart.sh and run-tests.sh: installs system packages and
+# virtual environments, and reports clearly what it can't install.
+# Source it; it sets $root and $cache.
 
 set -euo pipefail
 export LC_ALL=C.UTF-8
@@ -17,28 +17,28 @@ installed() {
     [[ $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) == *' installed' ]]
 }
 
-# Install the packages that are missing; ask for root only if any is.
+# Install missing packages; use sudo only if there are any.
 packages() {
     local missing=() package become=()
     type -P apt-get dpkg-query >/dev/null ||
-        die "only Debian and Ubuntu are known here; on others install what" \
-            "these packages hold, and read the script: $*"
+        die "only Debian and Ubuntu are supported; on other systems, install" \
+            "the content of these packages and follow the script: $*"
     for package; do installed "$package" || missing+=("$package"); done
     ((${#missing[@]})) || return 0
     if ((EUID)); then
         type -P sudo >/dev/null ||
-            die "no sudo; as root: apt-get install ${missing[*]}"
+            die "sudo not found; run as root: apt-get install ${missing[*]}"
         become=(sudo)
     fi
     say "Installing ${missing[*]}"
     "${become[@]}" apt-get -qq update ||
-        die 'apt-get update failed; is there a network?'
+        die 'apt-get update failed; check the network connection'
     "${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install \
         -y --no-install-recommends "${missing[@]}" >/dev/null ||
-        die "these packages can't be installed: ${missing[*]}"
+        die "can't install these packages: ${missing[*]}"
 }
 
-# The same for those that this release has.
+# The same, for packages that this release has.
 packages_if_any() {
     local package found=()
     for package; do
@@ -48,9 +48,9 @@ packages_if_any() {
     ((${#found[@]} == 0)) || packages "${found[@]}"
 }
 
-# venv NAME [REQUIREMENT ...]: make $cache/NAME, unless it is there as wanted.
-# It sees the system's packages: libvirt's binding is built for the system's
-# Python, and those of Ceph exist nowhere else.
+# venv NAME [REQUIREMENT ...]: create $cache/NAME, unless it exists already with
+# these requirements. It sees the system's packages: libvirt's binding is built
+# for the system's Python, and Ceph's bindings exist nowhere else.
 venv() { make_venv "$1" --system-site-packages "${@:2}"; }
 
 # The same without the system's packages.
@@ -66,7 +66,7 @@ make_venv() {
     rm -rf "$directory"
     mkdir -p "$cache"
     /usr/bin/python3 -m venv "$option" "$directory" ||
-        die "can't make a virtual environment in $directory"
+        die "can't create a virtual environment in $directory"
     if (($#)); then
         "$directory/bin/pip" install -qq --disable-pip-version-check "$@" ||
             die "pip can't install: $*"
@@ -74,14 +74,14 @@ make_venv() {
     echo "$wanted" >"$directory/.wanted"
 }
 
-# site_packages NAME: tell where $cache/NAME has its packages.
+# site_packages NAME: print the path of the packages of $cache/NAME.
 site_packages() {
     "$cache/$1/bin/python" -c \
         'import sysconfig; print(sysconfig.get_path("platlib"))'
 }
 
-# system_modules NAME MODULE ...: let $cache/NAME see these of the system's
-# compiled modules, and no others: they are on no index, or need a compiler.
+# system_modules NAME MODULE ...: link only these compiled modules of the system
+# into $cache/NAME: no package index has them, or they need a compiler.
 system_modules() {
     local site module file found
     site=$(site_packages "$1")
@@ -91,12 +91,12 @@ system_modules() {
         for file in /usr/lib/python3/dist-packages/"$module"{.py,.*.so}; do
             [[ ! -e $file ]] || { ln -sf "$file" "$site/" && found=1; }
         done
-        [[ $found ]] || die "the system's python3 has no $module"
+        [[ $found ]] || die "the system's python3 lacks the module $module"
     done
 }
 
-# beside NAME OTHER [REQUIREMENT ...]: put requirements, and nothing that they
-# require, into $cache/OTHER, to go before those of $cache/NAME on the path.
+# beside NAME OTHER [REQUIREMENT ...]: install requirements, without their own
+# requirements, into $cache/OTHER, to precede those of $cache/NAME on the path.
 beside() {
     local name=$1 directory=$cache/$2 wanted
     shift 2
@@ -110,9 +110,9 @@ beside() {
     echo "$wanted" >"$directory/.wanted"
 }
 
-# this_checkout NAME [OPTION ...]: put this very checkout into it, as it is
-# now, or with -e as it will be. It is built apart from the system's packages:
-# some of those break newer setuptools.
+# this_checkout NAME [OPTION ...]: install this checkout in $cache/NAME, as a
+# copy, or with -e editable. The build does not see the system's packages: some
+# of them break newer setuptools.
 this_checkout() {
     local directory=$cache/$1 wanted built=
     [[ -e $root/build ]] || built=$root/build

@@ -3,12 +3,12 @@
 # smoke-test.sh [--connect URI] [--config-file FILE ...]
 #
 # Checks on a host, with virsh, that an instance gets its config drive and
-# loses it: spawns one of a new UUID, looks at what libvirt made of it, and
-# destroys it. No other domain is touched, and nothing is left. For example
+# loses it: spawns an instance with a new UUID, checks its domain in libvirt,
+# and destroys it. Touches no other domain, and leaves nothing. For example
 #
 #     smoke-test.sh --connect qemu:///system --config-file /etc/nova/nova.conf
 #
-# Needs cfgdrive-virt and virsh on the PATH, and the rights to use both.
+# Needs cfgdrive-virt and virsh on the PATH, and permission to use both.
 
 set -euo pipefail
 export LC_ALL=C.UTF-8
@@ -22,7 +22,7 @@ connect=${LIBVIRT_DEFAULT_URI:-qemu:///system}
 options=()
 while (($#)); do
     if [[ $1 == --connect ]]; then
-        connect=${2:?--connect wants a URI}
+        connect=${2:?--connect requires a URI}
         shift
     else
         options+=("$1")
@@ -30,7 +30,7 @@ while (($#)); do
     shift
 done
 for program in cfgdrive-virt virsh python3; do
-    type -P "$program" >/dev/null || die "no $program on the PATH"
+    type -P "$program" >/dev/null || die "$program is not on the PATH"
 done
 uuid=$(cat /proc/sys/kernel/random/uuid)
 cfgdrive() { cfgdrive-virt "${options[@]}" "$@"; }
@@ -50,7 +50,7 @@ check() {   # check WHAT COMMAND ...
 is() { [[ $1 && $1 == "$2" ]]; }
 # shellcheck disable=SC2317
 fails() { ! "$@"; }
-planned() {   # planned KEY: a value of the plan, such as location
+planned() {   # planned KEY: print a value of the plan, such as location
     python3 -c 'import json, sys
 plan = json.load(sys.stdin)
 print({**plan["decision"], **plan}[sys.argv[1]])' "$1" <<<"$plan"
@@ -77,14 +77,14 @@ check 'the domain runs' \
 check "one of its disks, a $(planned device), is the drive" \
     grep -qE "^ *(file|network) +$(planned device) +$(planned target) .*${drive#rbd:}$" \
     <(virsh -c "$connect" domblklist --details "$uuid")
-check 'libvirt sees all of it' is "$(capacity)" "$(size)"
+check 'libvirt sees its full size' is "$(capacity)" "$(size)"
 if [[ $drive != rbd:* ]]; then
-    check 'nobody else may read the drive' is "$(stat -c %a "$drive")" 600
+    check 'only its owner may read the drive' is "$(stat -c %a "$drive")" 600
 fi
-check 'the drive is whole, and says what it should' \
+check 'the drive is whole, and matches the instance' \
     cfgdrive verify "$drive" --instance <(echo "$instance")
 check 'the drive is fresh' cfgdrive status - <<<"$instance"
-check 'an instance that has changed finds it stale' \
+check 'the drive is stale for a changed instance' \
     fails cfgdrive status - <<<"${instance/smoke test/another}"
 check 'the drive is listed' found
 cfgdrive destroy "$uuid" --connect "$connect" >/dev/null
