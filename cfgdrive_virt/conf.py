@@ -22,15 +22,16 @@ _DEFAULT_OPTS = [
         "instances_path",
         default="$state_path/instances",
         sample_default="$state_path/instances",
-        help="Directory that holds a directory for every instance; a drive"
-        " in a file is <instances_path>/<uuid>/disk.config.  It must exist.",
+        help="Directory with one subdirectory for each instance; a drive in a"
+        " file is <instances_path>/<uuid>/disk.config.  The directory must"
+        " exist.",
     ),
     cfg.BoolOpt(
         "force_config_drive",
         default=False,
-        help="Give every instance a config drive, asked for or not.  An"
-        " instance that has been launched before keeps what it has: it may"
-        " be using the metadata service.",
+        help="Give every new instance a config drive, even if it doesn't"
+        " request one.  Instances that were launched before are not affected:"
+        " they may be using the metadata service.",
     ),
     cfg.StrOpt(
         "config_drive_format",
@@ -39,8 +40,8 @@ _DEFAULT_OPTS = [
             (VFAT, "VFAT, on a writable disk"),
         ),
         sample_default=ISO9660,
-        help="File system of the drive.  Not set: the policy decides, and"
-        " says why.",
+        help="File system of the drive.  If it isn't set, the policy chooses"
+        " one, and logs the reason.",
     ),
 ]
 
@@ -54,20 +55,21 @@ _API_OPTS = [
     cfg.StrOpt(
         "dhcp_domain",
         default="novalocal",
-        help="Domain added to an instance's host name.  Empty: none.",
+        help="Domain that is appended to an instance's host name.  Empty:"
+        " none.",
     ),
     cfg.ListOpt(
         "vendordata_providers",
         item_type=types.String(choices=["StaticJSON", "DynamicJSON"]),
         default=["StaticJSON"],
-        help="Where vendor data comes from.  StaticJSON: the file that"
-        " vendordata_jsonfile_path names.  DynamicJSON: what the compute"
-        " service collected and put into the request's vendor_data2.",
+        help="Sources of vendor data.  StaticJSON: the file that"
+        " vendordata_jsonfile_path names.  DynamicJSON: the data that the"
+        " compute service passes in the request's vendor_data2.",
     ),
     cfg.StrOpt(
         "vendordata_jsonfile_path",
-        help="JSON file with the static vendor data.  It is read for every"
-        " drive that is built.  Not set: an empty object.",
+        help="JSON file with the static vendor data.  It is read each time a"
+        " drive is built.  If it isn't set, vendor data is an empty object.",
     ),
 ]
 
@@ -76,24 +78,25 @@ _LIBVIRT_OPTS = [
         "virt_type",
         default="kvm",
         choices=("kvm", "lxc", "qemu", "parallels"),
-        help="Type of the domains.  Config drives need kvm or qemu.",
+        help="Virtualization type of the domains.  Config drives require kvm"
+        " or qemu.",
     ),
     cfg.StrOpt(
         "images_type",
         default="default",
         choices=("raw", "flat", "qcow2", "lvm", "rbd", "ploop", "default"),
-        help="Where disks are kept.  rbd: in Ceph volumes; every other type"
-        " keeps config drives in files.",
+        help="Where disks are stored.  With rbd, config drives are Ceph"
+        " volumes; with every other type, they are files.",
     ),
     cfg.StrOpt(
         "images_rbd_pool",
         default="rbd",
-        help="Ceph pool that holds the volumes, for images_type rbd.",
+        help="Ceph pool that holds the volumes, if images_type is rbd.",
     ),
     cfg.StrOpt(
         "images_rbd_ceph_conf",
         default="",
-        help="Path of the Ceph configuration.  Empty: librados' own default.",
+        help="Path of the Ceph configuration file.  Empty: librados' default.",
     ),
     cfg.StrOpt("rbd_user", help="Ceph client name, without 'client.'."),
     cfg.StrOpt(
@@ -103,28 +106,28 @@ _LIBVIRT_OPTS = [
     cfg.IntOpt(
         "rbd_connect_timeout",
         default=5,
-        help="Seconds to wait for the Ceph cluster when connecting.",
+        help="Seconds to wait for a connection to the Ceph cluster.",
     ),
     cfg.IntOpt(
         "rbd_destroy_volume_retries",
         default=12,
         min=0,
-        help="How often to try again to remove a drive that somebody has"
-        " open: of a guest that was killed Ceph takes up to 30 seconds to"
-        " know.",
+        help="How often to retry the removal of a drive that a client has"
+        " open: after a guest is killed, Ceph takes up to 30 seconds to"
+        " notice.",
     ),
     cfg.IntOpt(
         "rbd_destroy_volume_retry_interval",
         default=5,
         min=0,
-        help="Seconds to wait before rbd_destroy_volume_retries.",
+        help="Seconds to wait before each of the rbd_destroy_volume_retries.",
     ),
     cfg.ListOpt(
         "disk_cachemodes",
         default=[],
         help="Cache modes by type of disk source, such as"
-        " file=directsync,network=writeback.  A file without one gets none"
-        " where the file system can do O_DIRECT, else writeback.",
+        " file=directsync,network=writeback.  The default is none for a file"
+        " whose file system supports O_DIRECT, else writeback.",
     ),
     cfg.StrOpt(
         "hw_disk_discard",
@@ -133,13 +136,13 @@ _LIBVIRT_OPTS = [
     ),
     cfg.ListOpt(
         "hw_machine_type",
-        help="Machine types by architecture, such as x86_64=q35.  An image's"
-        " hw_machine_type outranks it.",
+        help="Machine types by architecture, such as x86_64=q35.  The image"
+        " property hw_machine_type takes precedence.",
     ),
     cfg.StrOpt(
         "disk_prefix",
-        help="Prefix of target device names, such as vd, in place of the"
-        " bus' own.",
+        help="Prefix of target device names, such as vd, instead of the bus'"
+        " default.",
     ),
 ]
 
@@ -148,66 +151,66 @@ _OWN_OPTS: list[cfg.Opt] = [
         "live_migration",
         default="auto",
         choices=(
-            ("auto", "a drive in a file that hosts don't share must"),
-            ("always", "a drive in a file must, wherever it is"),
-            ("never", "nobody migrates instances of this host"),
+            ("auto", "required of drives in files that hosts don't share"),
+            ("always", "required of all drives in files"),
+            ("never", "not required: no instance of this host is migrated"),
         ),
         help="Whether drives must survive live migration without shared"
-        " storage.  libvirt then copies writable disks only: where"
-        " config_drive_format isn't set such a drive is VFAT on a writable"
-        " disk.  Drives in RBD needn't be copied; nor, by auto, those of a"
-        " service that brings them to the destination itself, as our driver"
-        " for nova does.",
+        " storage.  libvirt copies writable disks only, so if"
+        " config_drive_format isn't set, such a drive is VFAT on a writable"
+        " disk.  This does not apply to drives in RBD nor, with auto, to"
+        " compute services that transfer drives to the destination"
+        " themselves, as the nova driver of cfgdrive_virt does.",
     ),
     cfg.StrOpt(
         "instances_path_shared",
         default="auto",
         choices=(
-            ("auto", "as its file system tells: NFS is, ext4 is not"),
+            ("auto", "depends on its file system: NFS is shared, ext4 isn't"),
             ("yes", "hosts share it"),
             ("no", "hosts don't share it"),
         ),
-        help="Whether instances_path is shared by the hosts between which"
-        " instances migrate.",
+        help="Whether the hosts between which instances migrate share"
+        " instances_path.",
     ),
     cfg.BoolOpt(
         "verify_drive",
         default=False,
-        help="Read every drive back and compare it with what went in, before"
+        help="Read every new drive back and compare it with its input before"
         " it is put in place.",
     ),
     cfg.IntOpt(
         "rbd_operation_timeout",
         default=30,
         min=1,
-        help="Seconds to wait for an answer from the Ceph cluster, for each"
-        " of the requests that an operation takes.  Not below what the"
-        " cluster takes to recover from the loss of a daemon.",
+        help="Seconds to wait for the Ceph cluster to answer each of the"
+        " requests that an operation consists of.  It should not be less than"
+        " the cluster needs to recover from the loss of a daemon.",
     ),
     cfg.ListOpt(
         "rbd_monitors",
         default=[],
-        help="Ceph monitors that libvirt is told of, such as"
-        " 10.0.0.1:6789,[fd00::1]:6789.  Empty: asked from the cluster.",
+        help="Ceph monitors that libvirt connects to, such as"
+        " 10.0.0.1:6789,[fd00::1]:6789.  Empty: those that the cluster lists.",
     ),
     cfg.IntOpt(
         "max_drive_size",
         default=64,
         min=1,
         max=4095,
-        help="Largest drive that is built, and largest content that goes into"
-        " one, in MiB.  64 is what nova allows a"
-        " VFAT drive; cloudbase-init reads an ISO on a raw disk up to 128.",
+        help="Maximum size of a drive, and of the content that goes into one,"
+        " in MiB.  Nova allows a VFAT drive 64 MiB; cloudbase-init reads an"
+        " ISO image on a raw disk up to 128 MiB.",
     ),
     cfg.ListOpt(
         "one_shot_secrets",
         item_type=types.String(choices=list(ONE_SHOT)),
         default=[],
-        help="Secrets that an instance's drive holds until it is up, and then"
-        " no more: admin_pass, user_data, or both.  The compute service tells"
-        " when (forget_secrets); later drives of the same guest are without"
-        " them, too.  A guest that reads its user data at every boot needs it"
-        " to stay.  Empty: none.",
+        help="Secrets that are removed from an instance's drive once the"
+        " instance is up: admin_pass, user_data, or both.  The compute service"
+        " must call forget_secrets then; later drives of the instance omit"
+        " these secrets, too.  Don't list user_data if guests read it at every"
+        " boot.  Empty: none.",
     ),
 ]
 

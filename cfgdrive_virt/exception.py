@@ -15,7 +15,7 @@ _MOST = 100
 
 
 class ConfigDriveError(Exception):
-    """Be the base of every error that cfgdrive_virt raises on purpose."""
+    """Base class of all errors that cfgdrive_virt raises."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -75,8 +75,8 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
         )
     except cfg.NoSuchOptError as error:
         raise InvalidConfiguration(
-            "[DEFAULT] instances_path, or state_path, refers with $ to an"
-            " option that isn't known here; write its value out"
+            "[DEFAULT] instances_path or state_path refers with $ to an"
+            " unknown option; write its value instead"
         ) from error
     except (cfg.Error, ValueError) as error:
         # Where oslo found it is told in terms of its own classes.
@@ -97,7 +97,7 @@ def _directory(path: str) -> Path:
 def _pool(name: str) -> str:
     if not name or "/" in name or not name.isprintable():
         raise ValueError(
-            f"[libvirt] images_rbd_pool={name!a} must be a pool's name"
+            f"[libvirt] images_rbd_pool={name!a} must be the name of a pool"
         )
     return name
 
@@ -106,7 +106,7 @@ def _printable(name: str, value: str | None) -> str | None:
     """Refuse what can't stand in libvirt's XML."""
     if value and not value.isprintable():
         raise ValueError(
-            f"[libvirt] {name}={value!a} must be of printable characters"
+            f"[libvirt] {name}={value!a} must consist of printable characters"
         )
     return value or None
 
@@ -127,7 +127,7 @@ def _seconds(value: int, *, used: bool) -> int:
         return value
     if used:
         LOG.warning(
-            "[libvirt] rbd_connect_timeout=%d would wait for ever; %d is used",
+            "[libvirt] rbd_connect_timeout=%d would wait forever; using %d",
             value,
             _CONNECT_TIMEOUT,
         )
@@ -146,8 +146,8 @@ def _monitor(value: str) -> Monitor:
         or not 0 < int(port) < 65536
     ):
         raise ValueError(
-            f"[cfgdrive_virt] rbd_monitors: {value!a} must be HOST:PORT, an"
-            " IPv6 address in brackets"
+            f"[cfgdrive_virt] rbd_monitors: {value!a} must be HOST:PORT, with"
+            " IPv6 addresses in brackets"
         )
     return Monitor(bare, int(port))
 
@@ -173,7 +173,7 @@ def _pairs(items: Sequence[str]) -> dict[str, str]:
         if value:
             pairs[key.strip()] = value.strip()
         else:
-            LOG.warning("%a is ignored: it is no NAME=VALUE", item)
+            LOG.warning("Ignoring %a: expected NAME=VALUE", item)
     return pairs
 
 
@@ -183,7 +183,7 @@ def _cache_modes(items: Sequence[str]) -> dict[str, str]:
         if mode not in _CACHE_MODES:
             # As nova: a nova.conf that works there has to work here.
             LOG.warning(
-                "[libvirt] disk_cachemodes %s=%s is ignored; known modes: %s",
+                "Ignoring [libvirt] disk_cachemodes %s=%s; valid modes: %s",
                 source,
                 mode,
                 ", ".join(_CACHE_MODES),

@@ -110,13 +110,15 @@ class Domain:
             data = xml.encode() if isinstance(xml, str) else xml
             self._root = etree.fromstring(data, parser)
         except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
-            raise InvalidDomain(f"the domain is no XML: {error}") from error
+            raise InvalidDomain(
+                f"the domain is not valid XML: {error}"
+            ) from error
         if self._root.getroottree().docinfo.internalDTD is not None:
             # libvirt would quote the whole domain in its error.
             raise InvalidDomain("the domain must not have a DOCTYPE")
         if self._root.tag != "domain":
             raise InvalidDomain(
-                f"expected a <domain>, and found a <{self._root.tag!s}>"
+                f"expected a <domain>, found a <{self._root.tag!s}>"
             )
 
     def __str__(self) -> str:
@@ -139,7 +141,7 @@ class Domain:
             request.uuid.replace("-", ""),
         ):
             raise InvalidDomain(
-                f"the domain's UUID is {given!a}, and the instance's"
+                f"the domain's UUID is {given!a}, but the instance's is"
                 f" {request.uuid}; leave it out of the domain"
             )
         uuid.text = request.uuid
@@ -162,7 +164,7 @@ class Domain:
                 )
         except ValueError as error:
             raise InvalidDomain(
-                f"no XML can name the machine {planned.description!a}"
+                f"XML can't contain the machine {planned.description!a}"
             ) from error
         targets = self._root.findall("devices/disk/target")
         return Machine(
@@ -233,7 +235,7 @@ class Domain:
             if found:
                 return _address(element)
         LOG.warning(
-            "The domain has no %s: the drive can't tell its address", device
+            "The domain has no %s: its address is missing on the drive", device
         )
         return None, None
 

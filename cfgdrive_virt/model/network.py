@@ -68,9 +68,7 @@ class Subnet(Value):
         if self.type not in DHCP_TYPES:
             for name in ("cidr", "ip_address"):
                 if getattr(self, name) is None:
-                    yield Problem(
-                        name, "nothing", f"must be given for {self.type}"
-                    )
+                    yield Problem(name, "", f"must be given for {self.type}")
         # A DNS server may be of the other version; what is routed may not.
         one_version = [
             ("cidr", self.cidr),
@@ -180,19 +178,19 @@ class NetworkInfo(Value):
     def _conflicts(self) -> Iterator[Problem]:
         ids = [link_id for link_id, _ in self.links()]
         for link_id in sorted({i for i in ids if ids.count(i) > 1}):
-            yield Problem("", show(link_id), "must not name two links")
+            yield Problem("", "", f"must not have two links {show(link_id)}")
         for index, bond in enumerate(self.bonds):
             for link_id in bond.bond_links:
                 if link_id not in ids or link_id == bond.id:
                     yield Problem(
                         f"bonds[{index}].bond_links",
                         show(link_id),
-                        "must name other links",
+                        "must contain ids of other links",
                     )
         for index, vlan in enumerate(self.vlans):
             if vlan.vlan_link not in ids or vlan.vlan_link == vlan.id:
                 yield Problem(
                     f"vlans[{index}].vlan_link",
                     show(vlan.vlan_link),
-                    "must name another link",
+                    "must be the id of another link",
                 )

@@ -21,7 +21,7 @@ _tags = checked(rules.list_of(_word), default=())
 def _public_key(value: Any) -> str:
     key: str = rules.text(least=1)(value)
     if "\0" in key:
-        raise ValueError("must not hold a NUL")
+        raise ValueError("must not contain a NUL character")
     return key
 
 

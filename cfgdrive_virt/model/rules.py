@@ -49,7 +49,7 @@ def text(
 
     def rule(value: Any) -> str:
         if not isinstance(value, str):
-            raise ValueError("must be a text (in YAML, put it in quotes)")
+            raise ValueError("must be a string (in YAML, put it in quotes)")
         if not least <= len(value) <= most:
             raise ValueError(f"must be {least} to {most:,} characters long")
         try:
@@ -181,7 +181,7 @@ def content(value: Any) -> bytes:
             return base64.b64decode(coded, validate=True)
         except (binascii.Error, ValueError):
             raise ValueError("must be valid base64") from None
-    raise ValueError("must be a text or a mapping of base64: to a text")
+    raise ValueError("must be a string or {base64: ...}")
 
 
 def utf8(value: Any) -> bytes:
@@ -198,7 +198,7 @@ def path(value: Any) -> str:
     """Accept the path of a file in a guest: any characters but NUL."""
     name: str = text(least=1, most=4096)(value)
     if "\0" in name:
-        raise ValueError("must not hold a NUL, which no path can")
+        raise ValueError("must not contain a NUL character")
     return name
 
 
@@ -224,7 +224,7 @@ def json_value(value: Any) -> Any:
 def vendor_data(value: Any) -> Any:
     """Accept vendor data as cloud-init does: an object, a list or a text."""
     if not isinstance(value, (Mapping, list, tuple, str)):
-        raise ValueError("must be a mapping, a list or a text")
+        raise ValueError("must be a mapping, a list or a string")
     return json_value(value)
 
 
@@ -245,7 +245,7 @@ def mapping_of_text(value: Any) -> Any:
         except ValueError as error:
             name = ascii(key)[:60] if isinstance(key, str) else "a key"
             raise ValueError(
-                f"must map texts to texts: {name} {error}"
+                f"must map strings to strings: {name} {error}"
             ) from None
     return FrozenDict(value)
 
@@ -278,7 +278,9 @@ def unique(*attributes: str) -> Rule:
                 if (found := getattr(value, attribute, None)) is not None
             ]
             if len(seen) != len(set(seen)):
-                raise ValueError(f"must not hold the same {attribute} twice")
+                raise ValueError(
+                    f"must not contain the same {attribute} twice"
+                )
         return values
 
     return rule
@@ -286,11 +288,11 @@ def unique(*attributes: str) -> Rule:
 
 def _frozen(value: Any, depth: int) -> Any:
     if depth == 0:
-        raise ValueError(f"must be nested at most {_JSON_DEPTH} deep")
+        raise ValueError(f"must be nested at most {_JSON_DEPTH} levels deep")
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise ValueError("must be JSON: keys have to be texts")
+                raise ValueError("must be JSON: keys must be strings")
             _any_text(key)
         return FrozenDict(
             {key: _frozen(item, depth - 1) for key, item in value.items()}
@@ -300,11 +302,11 @@ def _frozen(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return _any_text(value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("must be JSON, which has finite numbers only")
+        raise ValueError("must be JSON, which allows finite numbers only")
     if isinstance(value, int) and value.bit_length() > _JSON_BITS:
-        raise ValueError("must be JSON with numbers that are not so long")
+        raise ValueError(f"must have integers of at most {_JSON_BITS:,} bits")
     if value is None or isinstance(value, (bool, int, float)):
         return value
     raise ValueError(
-        "must be JSON: texts, numbers, booleans, lists and mappings"
+        "must be JSON: strings, numbers, booleans, lists and mappings"
     )

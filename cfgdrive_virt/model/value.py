@@ -93,7 +93,7 @@ def _tuple_of(kind: type[Value] | tuple[type[Value], ...], then: Rule) -> Rule:
         if not all(isinstance(item, kind) for item in value):
             kinds = kind if isinstance(kind, tuple) else (kind,)
             names = " or ".join(known.__name__ for known in kinds)
-            raise ValueError(f"must hold {names} values only")
+            raise ValueError(f"must contain only {names} values")
         return then(tuple(value))
 
     return rule
@@ -147,7 +147,7 @@ def _problem(path: str, spec: _Spec, given: Any, error: ValueError) -> Problem:
 def show(value: Any, *, secret: bool = False) -> str:
     """Return a value as an error may print it: short, a secret unseen."""
     kinds = {
-        "str": "a text", "bytes": "bytes", "int": "a number",
+        "str": "a string", "bytes": "bytes", "int": "a number",
         "float": "a number", "bool": "a boolean", "NoneType": "nothing",
         "list": "a list", "tuple": "a list", "dict": "a mapping",
     }  # fmt: skip
@@ -199,7 +199,7 @@ def _read(
             if len(problems) == found:
                 arguments[name] = value
         elif field.default is field.default_factory is dataclasses.MISSING:
-            problems.append(Problem(where, "nothing", "must be given"))
+            problems.append(Problem(where, "", "must be given"))
     if len(problems) == before:
         try:
             return kind(**arguments)

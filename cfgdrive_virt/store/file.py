@@ -180,7 +180,7 @@ class FileStore:
 
         :raises StoreError: if they can't be looked at
         """
-        with explained(f"can't look into {self.root}"):
+        with explained(f"can't list {self.root}"):
             names = sorted(os.listdir(self.root))
         for found in filter(None, map(_INSTANCE.fullmatch, names)):
             directory = self.root.absolute() / found[0]
@@ -224,7 +224,7 @@ class FileStore:
         return True
 
     def _make(self, directory: Path) -> None:
-        with explained(f"can't make {directory}"):
+        with explained(f"can't create {directory}"):
             directory.mkdir(mode=0o755, exist_ok=True)
             give_to_owner(directory, self.root)
         flush_directory(self.root)
@@ -234,7 +234,7 @@ def _read(path: Path, most: int) -> bytes:
     handle = os.open(path, _READ)
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise StoreError(f"{path} is no regular file")
+            raise StoreError(f"{path} is not a regular file")
         return file.read(most)
 
 
@@ -250,7 +250,7 @@ def _reading(lead: str) -> Iterator[None]:
 
 
 def _stored(location: FileLocation) -> StoredDrive:
-    with _reading(f"can't look at {location}"):
+    with _reading(f"can't access {location}"):
         handle = os.open(location.path, _READ)
         try:
             status = os.fstat(handle)
@@ -269,7 +269,7 @@ def _stored(location: FileLocation) -> StoredDrive:
 
 def _is_plain(path: Path) -> bool:
     """Tell whether there is a regular file, in a directory of its own."""
-    with _reading(f"can't look at {path}"):
+    with _reading(f"can't access {path}"):
         return (
             not path.parent.is_symlink()
             and path.parent.is_dir()
@@ -282,7 +282,7 @@ def _listed(location: FileLocation) -> StoredDrive:
         return _stored(location)
     except DriveUnreadable:
         # Nobody can tell whose it is, so nobody removes it.
-        with explained(f"can't look at {location}"):
+        with explained(f"can't access {location}"):
             status = location.path.lstat()
         return StoredDrive(
             location, status.st_size, status.st_mtime, ours=False, users=()
@@ -305,21 +305,23 @@ def _lock_holders(handle: int) -> tuple[str, ...]:
 
 
 def _is_a_drive(path: Path) -> bool:
-    return _is_there(path.parent, stat.S_ISDIR) and _is_there(
-        path, stat.S_ISREG
-    )
+    return _is_there(
+        path.parent, stat.S_ISDIR, "an instance's directory"
+    ) and _is_there(path, stat.S_ISREG, "a config drive")
 
 
-def _is_there(path: Path, is_kind: Callable[[int], bool]) -> bool:
+def _is_there(
+    path: Path, is_kind: Callable[[int], bool], expected: str
+) -> bool:
     try:
-        with explained(f"can't look at {path}"):
+        with explained(f"can't access {path}"):
             mode = os.lstat(path).st_mode
     except MissingError:
         return False
     if not is_kind(mode):
         raise StoreError(
-            f"{path} is {_kind(mode)}, and belongs to no drive of ours; look"
-            " what it is, and move it away"
+            f"{path} is {_kind(mode)}, not {expected}; check what it is, and"
+            " move it away"
         )
     return True
 

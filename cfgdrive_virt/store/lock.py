@@ -38,7 +38,7 @@ def locked(root: Path, uuid: str, what: str = "drive") -> Iterator[None]:
     name = f"{what}-{uuid[:3]}"
     with explained(f"instances_path {root} can't be used"):
         root.stat()
-    with explained(f"can't lock in {locks}"):
+    with explained(f"can't lock a file in {locks}"):
         with contextlib.suppress(FileExistsError):
             locks.mkdir(mode=0o755)
             give_to_owner(locks, root)
@@ -54,7 +54,7 @@ def locked(root: Path, uuid: str, what: str = "drive") -> Iterator[None]:
     try:
         # By name: to open and close a file gives up all of a process' POSIX
         # locks on it, another thread's among them.
-        with explained(f"can't lock in {locks}"):
+        with explained(f"can't lock a file in {locks}"):
             give_to_owner(locks / f"{_LOCK_PREFIX}-{name}", root)
         yield
     finally:

@@ -29,7 +29,7 @@ def make_test_file(root: Path, uuid: str, name: str) -> None:
     :raises StoreError: if it can't be made
     """
     path = _test_file(root, uuid, name)
-    with explained(f"can't make {path}"):
+    with explained(f"can't create {path}"):
         path.touch(exist_ok=False)
 
 
@@ -39,7 +39,7 @@ def sees_test_file(root: Path, uuid: str, name: str) -> bool:
     :raises StoreError: if the name is invalid, or it can't be looked for
     """
     path = _test_file(root, uuid, name)
-    with explained(f"can't look for {path}"):
+    with explained(f"can't check for {path}"):
         return path.exists()
 
 
@@ -56,7 +56,7 @@ def inode(location: Location) -> int:
     :raises StoreError: if it can't be looked at
     """
     assert isinstance(location, FileLocation)
-    with explained(f"can't look at {location}"):
+    with explained(f"can't access {location}"):
         return location.path.lstat().st_ino
 
 
@@ -65,7 +65,7 @@ def awaiting_guest(root: Path, location: Location) -> Iterator[None]:
     """Record that the drive, placed meanwhile, awaits its guest."""
     path = _migrating_file(location)
     made = had = False
-    with explained(f"can't make {path}"):
+    with explained(f"can't create {path}"):
         if not path.parent.exists():
             path.parent.mkdir(mode=0o755, exist_ok=True)
             give_to_owner(path.parent, root)
@@ -87,7 +87,7 @@ def awaiting_guest(root: Path, location: Location) -> Iterator[None]:
 def awaits_guest(location: Location) -> bool:
     """Tell whether a drive was placed for a guest that hasn't arrived."""
     path = _migrating_file(location)
-    with explained(f"can't look at {path}"):
+    with explained(f"can't access {path}"):
         return path.exists()
 
 

@@ -47,7 +47,8 @@ def test_what_is_no_configuration(ceph: Cluster, tmp_path: Path) -> None:
     path = tmp_path / "ceph.conf"
     path.write_text("[global\nmon host 127.0.0.1\n")
     assert refusal(ceph.store(ceph_conf=str(path))) == (
-        f"[libvirt] images_rbd_ceph_conf={path} is no Ceph configuration"
+        f"[libvirt] images_rbd_ceph_conf={path} is not a valid Ceph"
+        " configuration"
     )
 
 
@@ -56,7 +57,7 @@ def test_no_configuration_at_all(
 ) -> None:
     monkeypatch.setenv("CEPH_CONF", str(tmp_path / "absent"))
     assert refusal(ceph.store(ceph_conf="")) == (
-        "there is no Ceph configuration where librados looks for one"
+        "librados finds no Ceph configuration in its default places"
         " ($CEPH_CONF, /etc/ceph/ceph.conf, ...); set [libvirt]"
         " images_rbd_ceph_conf"
     )
@@ -76,8 +77,8 @@ def test_a_configuration_without_monitors(
 ) -> None:
     path = ceph.configuration(tmp_path / "ceph.conf", mon_host=None)
     assert refusal(ceph.store(ceph_conf=path)) == (
-        f"{path} names no monitor; it needs mon_host, or [libvirt]"
-        " images_rbd_ceph_conf has to name another one"
+        f"{path} names no monitors; set mon_host there, or name another file"
+        " in [libvirt] images_rbd_ceph_conf"
     )
 
 
@@ -85,8 +86,8 @@ def test_a_missing_keyring(ceph: Cluster, tmp_path: Path) -> None:
     keyring = tmp_path / "absent.keyring"
     path = ceph.configuration(tmp_path / "ceph.conf", keyring=str(keyring))
     assert refusal(ceph.store(ceph_conf=path)) == (
-        "there is no keyring for [libvirt] rbd_user=compute (client.compute)"
-        f" that can be read; looked for {keyring}"
+        "there is no readable keyring for [libvirt] rbd_user=compute"
+        f" (client.compute); searched for {keyring}"
     )
 
 
@@ -98,8 +99,8 @@ def test_a_key_that_is_not_the_users(ceph: Cluster, tmp_path: Path) -> None:
     told = refusal(ceph.store(ceph_conf=path))
     assert told == (
         "the monitors refuse [libvirt] rbd_user=compute (client.compute): they"
-        f" don't know it, or its key in {keyring} isn't theirs; compare with"
-        " ceph auth get client.compute"
+        f" don't know this user, or have another key than {keyring}; compare"
+        " with ceph auth get client.compute"
     )
 
 
@@ -124,8 +125,8 @@ def test_no_monitor_at_that_address(ceph: Cluster, tmp_path: Path) -> None:
     assert time.monotonic() - start < 10 * SHORT
     assert told == (
         "no monitor of [v2:127.0.0.1:9] answered within [libvirt]"
-        f" rbd_connect_timeout={SHORT} seconds; are they up, and reachable"
-        " from here?"
+        f" rbd_connect_timeout={SHORT} seconds; check that they are up,"
+        " and reachable from this host"
     )
 
 
@@ -155,9 +156,9 @@ def test_a_pool_without_rights(ceph: Cluster, pool: Callable[[], str]) -> None:
     # It wasn't there when the kept connection was made.
     told = refusal(ceph.store(pool=pool()))
     assert told == (
-        f"can't write rbd:strange/{UUID}_disk.config: [libvirt]"
-        " rbd_user=compute has no right to; client.compute needs the"
-        " capabilities mon 'profile rbd' and osd 'profile rbd pool=strange'"
+        f"can't write rbd:strange/{UUID}_disk.config: permission denied to"
+        " [libvirt] rbd_user=compute; client.compute needs the capabilities"
+        " mon 'profile rbd' and osd 'profile rbd pool=strange'"
         " (ceph auth caps)"
     )
 
@@ -170,7 +171,7 @@ def test_rights_that_are_granted_later_hold_at_once(
     keyring.write_text(ceph.ceph("auth", "get-or-create", "client.late", *mon))
     path = ceph.configuration(tmp_path / "ceph.conf", keyring=str(keyring))
     store = ceph.store(ceph_conf=path, user="late")
-    assert "rbd_user=late has no right to" in refusal(store)
+    assert "denied to [libvirt] rbd_user=late" in refusal(store)
     osd = ("osd", f"profile rbd pool={ceph.pool}")
     ceph.ceph("auth", "caps", "client.late", *mon, *osd)
     assert store.exists(UUID) is False
@@ -236,8 +237,8 @@ def test_a_pool_at_its_quota(
     assert told == (
         f"can't write rbd:full/{UUID}_disk.config: no answer within"
         f" [cfgdrive_virt] rbd_operation_timeout={SHORT} seconds; the pool may"
-        " be full or at its quota, or its OSDs away (ceph health detail)."
-        "  A change that was asked for may still come true"
+        " be full or at its quota, or its OSDs down (ceph health detail)."
+        "  A requested change may still take effect"
     )
     assert store.exists(UUID) is False
     ceph.ceph("osd", "pool", "set-quota", name, "max_objects", "0")

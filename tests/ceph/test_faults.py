@@ -54,7 +54,7 @@ def patient(ceph: Cluster, drive: str) -> Iterator[RbdStore]:
 
 TIMED_OUT = (
     "no answer within \\[cfgdrive_virt\\] rbd_operation_timeout=2 seconds; the"
-    " pool may be full or at its quota, or its OSDs away"
+    " pool may be full or at its quota, or its OSDs down"
 )
 
 

@@ -220,8 +220,8 @@ class TestInUse:
         [watcher] = ceph.watchers(location.name)
         client = f"host 127.0.0.1 (client.{watcher['client']})"
         users = (
-            f"in use by {client}; stop what has it open (what a killed process"
-            " had open is let go after 30 seconds)"
+            f"in use by {client}; stop what has it open there (Ceph takes 30"
+            " seconds to notice that a process was killed)"
         )
         for what, act in [
             ("write", lambda: store.write(drive, LARGE)),

@@ -374,7 +374,7 @@ def fat_named(name: bytes) -> bytes:
         pytest.param(fat_chain(1), "'A' .* 1 after", id="chain-at-1"),
         pytest.param(fat_chain(0xFF7), "'A' .* 4087", id="bad-cluster"),
         pytest.param(
-            fat_chain(0xFFF), "'A' .* 1,024 bytes .* 2,000", id="short-chain"
+            fat_chain(0xFFF), "'A' .* 1,024 bytes, .* 2,000", id="short-chain"
         ),
         pytest.param(
             fat_chain(0xFFF, copies=1), "FATs differ", id="fats-differ"
@@ -420,14 +420,16 @@ def fat_named(name: bytes) -> bytes:
         pytest.param(fat_with("<B", 13, 128), "", id="large-cluster"),
         pytest.param(fat_with("<H", 11, 0), "neither", id="no-sector"),
         pytest.param(fat_with("<H", 11, 4096), "", id="large-sector"),
-        pytest.param(fat_with("<H", 14, 0), "0 boot sectors", id="no-boot"),
+        pytest.param(
+            fat_with("<H", 14, 0), "0 reserved sectors", id="no-boot"
+        ),
         pytest.param(fat_with("<H", 14, 0xFFFF), "", id="all-is-boot"),
         pytest.param(fat_with("<B", 16, 0), "neither", id="no-fat"),
         pytest.param(fat_with("<B", 16, 255), "255 FATs", id="255-fats"),
         pytest.param(fat_with("<H", 17, 0), "0 entries", id="no-root"),
         pytest.param(fat_with("<H", 17, 0xFFFF), "", id="all-is-root"),
         pytest.param(fat_with("<H", 19, 0xFFFF), "its 33,553,920", id="more"),
-        pytest.param(fat_with("<H", 19, 1), "nothing fits", id="of-a-sector"),
+        pytest.param(fat_with("<H", 19, 1), "no room for", id="of-a-sector"),
     ],
 )
 def test_a_vfat_image_that_lies_is_refused(data: bytes, told: str) -> None:

@@ -137,12 +137,12 @@ def test_a_symbolic_link_is_refused_by_its_name(
     made = tmp_path / "disk.config"
     readers.run(*WRITERS[writer], "-o", str(made), str(tmp_path / "tree"))
 
-    with pytest.raises(ImageError, match="it is a symbolic link"):
+    with pytest.raises(ImageError, match="symbolic links are not"):
         image.read(made.read_bytes())
 
 
 def test_a_directory_too_deep_is_refused() -> None:
     deep = {"a/b/c/d/e/f/g/h/i/j": b"x"}
 
-    with pytest.raises(ImageError, match=r"elsewhere|deeper"):
+    with pytest.raises(ImageError, match=r"relocated|deeper"):
         image.read(written(deep, *NOVA))

@@ -195,7 +195,7 @@ def test_a_cache_mode_that_is_not_known_is_ignored_as_nova_does(
         "cfgdrive_virt.settings",
     )
     assert record.getMessage() == (
-        "[libvirt] disk_cachemodes file=fast is ignored; known modes: default,"
+        "Ignoring [libvirt] disk_cachemodes file=fast; valid modes: default,"
         " none, writethrough, writeback, directsync, unsafe"
     )
 
@@ -205,7 +205,7 @@ def test_what_is_no_pair_is_ignored_with_a_warning(
 ) -> None:
     found = settings(conf("[libvirt]\nhw_machine_type = q35,x86_64=pc\n"))
     assert found.machine_types == {"x86_64": "pc"}
-    assert caplog.messages == ["'q35' is ignored: it is no NAME=VALUE"]
+    assert caplog.messages == ["Ignoring 'q35': expected NAME=VALUE"]
 
 
 def test_cache_modes_that_are_known_are_no_news(
@@ -368,5 +368,5 @@ def test_a_time_out_that_would_be_none_is_the_default_with_a_word(
     found = settings(conf(f"{text}images_type = rbd\n"))
     assert found.rbd_connect_timeout == 5
     assert caplog.messages == [
-        f"[libvirt] rbd_connect_timeout={value} would wait for ever; 5 is used"
+        f"[libvirt] rbd_connect_timeout={value} would wait forever; using 5"
     ]

@@ -64,7 +64,7 @@ def read(data: bytes) -> Contents:
     :raises ImageError: if it is no ISO9660 image, or is damaged, or holds
         what a config drive has no use for: saying where
     """
-    with at("not a whole ISO9660 image"):
+    with at("can't read the ISO9660 image"):
         primary, joliet = _descriptors(memoryview(data))
         volume = _Volume(data, primary)
         name_of: Callable[[Record], str] = plain_name
@@ -109,23 +109,28 @@ class _Volume:
             size = both(descriptor, 80, 4) * SECTOR
         if block != SECTOR:
             raise ImageError(
-                f"its blocks have {block:,} bytes; only those of {SECTOR:,}"
-                " are read"
+                f"its blocks have {block:,} bytes; only {SECTOR:,} bytes are"
+                " supported"
             )
         if len(data) < size:
-            raise ImageError(f"it has {len(data):,} of its {size:,} bytes")
+            raise ImageError(
+                f"it is truncated to {len(data):,} of its {size:,} bytes"
+            )
         self._data = memoryview(data)[:size]
         self._structures = _Allowance(
-            size, "directories overlap: they are larger than the image"
+            size, "directories overlap: together they exceed the image's size"
         )
         self._distinct = _Allowance(
-            size, "files overlap: they are larger than the image"
+            size, "files overlap: together they exceed the image's size"
         )
         self._shown = _Allowance(
-            MOST_SHARED * size, f"files show the image {MOST_SHARED} times"
+            MOST_SHARED * size,
+            f"files share content: together they exceed {MOST_SHARED} times"
+            " the image's size",
         )
         self._paths = _Allowance(
-            _MOST_PATHS * size, f"paths are {_MOST_PATHS} times its size"
+            _MOST_PATHS * size,
+            f"paths exceed {_MOST_PATHS} times the image's size",
         )
         self._contents: dict[tuple[int, int], bytes] = {}
         with at("the root directory"):
@@ -156,7 +161,7 @@ class _Volume:
                 if record.location in seen:
                     raise ImageError(
                         f"{show(path)}, {place}: the directory in sector"
-                        f" {record.location:,} is there twice"
+                        f" {record.location:,} appears twice"
                     )
                 seen.add(record.location)
                 pending.append((path, record))
@@ -166,8 +171,8 @@ class _Volume:
         start = sector * SECTOR + offset
         if offset + length > SECTOR or start + length > len(self._data):
             raise ImageError(
-                f"its entries go on for {length:,} bytes from byte {offset:,}"
-                f" of sector {sector:,}, which aren't there"
+                f"its entries continue for {length:,} bytes at byte {offset:,}"
+                f" of sector {sector:,}, beyond the sector or the image"
             )
         self._structures.take(length)
         return self._data[start : start + length]
@@ -184,8 +189,8 @@ class _Volume:
         with at(where):
             if directory.count("/") >= DIRECTORIES:
                 raise ImageError(
-                    f"it lies deeper than the {DIRECTORIES} directories of"
-                    " ISO9660"
+                    f"it is nested deeper than the {DIRECTORIES} directories"
+                    " that ISO9660 allows"
                 )
             self._structures.take(len(self._extent(itself)))
         records = self._records(where, itself)
@@ -197,7 +202,7 @@ class _Volume:
                     continue
                 name = name_of(record)
                 if name in names:
-                    raise ImageError(f"{show(name)} is there twice")
+                    raise ImageError(f"{show(name)} appears twice")
                 names.add(name)
                 path = f"{directory}/{name}".lstrip("/")
                 self._paths.take(len(path.encode()))
@@ -210,7 +215,9 @@ class _Volume:
         with at(where):
             data = self._extent(directory)
             if not data or len(data) % SECTOR or not data[0]:
-                raise ImageError(f"its {len(data):,} bytes are no directory's")
+                raise ImageError(
+                    f"its {len(data):,} bytes are not a directory"
+                )
         for start in range(0, len(data), SECTOR):
             sector = data[start : start + SECTOR]
             offset = 0
@@ -219,15 +226,16 @@ class _Volume:
                 end = offset + sector[offset]
                 if end > SECTOR:
                     raise ImageError(
-                        f"{where}, {place}, byte {offset}: a record leaves it"
+                        f"{where}, {place}, byte {offset}: the record exceeds"
+                        " the sector"
                     )
                 yield f"{place}, byte {offset}", sector[offset:end]
                 offset = end
             # ECMA-119, 6.8.1.1: the rest of a sector is zeroes.
             if bytes(sector[offset:]).strip(b"\0"):
                 raise ImageError(
-                    f"{where}, {place}, byte {offset}: more follows its"
-                    " last record"
+                    f"{where}, {place}, byte {offset}: data follows the"
+                    " sector's last record"
                 )
 
     def _content(self, record: Record) -> bytes:
@@ -257,7 +265,7 @@ def _descriptors(data: memoryview) -> tuple[memoryview, memoryview | None]:
     for sector in range(_FIRST_DESCRIPTOR, len(data) // SECTOR):
         descriptor = data[sector * SECTOR : (sector + 1) * SECTOR]
         if descriptor[1:6] != _SIGNATURE:
-            raise ImageError(f"sector {sector} is no volume descriptor")
+            raise ImageError(f"sector {sector} is not a volume descriptor")
         kind = descriptor[0]
         if kind == _TERMINATOR:
             break
@@ -278,9 +286,12 @@ def _check_first(number: int, record: Record, directory: Record) -> None:
     """Refuse a directory that doesn't begin with itself and its parent."""
     expected = (SELF, PARENT)[number]
     if record.name != expected or not record.is_directory:
-        raise ImageError("a directory doesn't begin so")
+        raise ImageError("the '.' or '..' record is missing")
     if number == 0 and record.location != directory.location:
-        raise ImageError(f"it is the directory of sector {record.location:,}")
+        raise ImageError(
+            f"the '.' record points to sector {record.location:,}, not"
+            f" {directory.location:,}"
+        )
 
 
 def _where(directory: str) -> str:

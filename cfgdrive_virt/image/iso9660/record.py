@@ -29,12 +29,12 @@ _AREAS = 32
 #: The least length of the entries that are looked into.
 _LEAST = {b"CE": 28, b"ER": 8, b"NM": 5, b"PX": 12, b"SP": 7}
 _REFUSED = {
-    b"CL": "a directory that lies elsewhere",
-    b"PN": "a device",
-    b"RE": "a place for directories of elsewhere",
-    b"SF": "a sparse file",
-    b"SL": "a symbolic link",
-    b"ZF": "a compressed file",
+    b"CL": "relocated directories",
+    b"PN": "devices",
+    b"RE": "relocated directories",
+    b"SF": "sparse files",
+    b"SL": "symbolic links",
+    b"ZF": "compressed files",
 }
 
 #: Gives the bytes of a continuation area by sector, offset and length.
@@ -92,15 +92,16 @@ def parse(data: memoryview) -> Record:
     end = 33 + name_length
     if not name_length or end > len(data):
         raise ImageError(
-            f"a record of {len(data)} bytes can't have a name of {name_length}"
+            f"a record of {len(data)} bytes can't have a name of"
+            f" {name_length} bytes"
         )
     if data[1] or data[26] or data[27] or both(data, 28, 2) != 1:
         raise ImageError(
-            "it has extended attributes, is interleaved or lies on another"
-            " volume, which isn't read"
+            "extended attributes, interleaved files and volume sets are not"
+            " supported"
         )
     if data[25] & (_ASSOCIATED | _MULTI_EXTENT):
-        raise ImageError("it is a part of a file, which isn't read")
+        raise ImageError("associated and multi-extent files are not supported")
     return Record(
         name=bytes(data[33:end]),
         location=both(data, 2, 4),
@@ -134,18 +135,20 @@ def rock_ridge_name(record: Record, skipped: int, follow: Follow) -> str:
     continues = True
     for kind, entry in _entries(record.system_use[skipped:], follow):
         if kind in _REFUSED:
-            raise ImageError(f"it is {_REFUSED[kind]}, which isn't read")
+            raise ImageError(f"{_REFUSED[kind]} are not supported")
         if kind == b"PX":
             _check_mode(both(entry, 4, 4), record)
         elif kind == b"NM":
             if not continues or entry[4] & ~1:
-                raise ImageError("it has two names, or none")
+                raise ImageError(
+                    "it has two names, or one that refers to no file"
+                )
             raw += entry[5:]
             continues = bool(entry[4] & 1)
         if len(raw) > _NAME_BYTES:
             raise ImageError(f"its name is longer than {_NAME_BYTES} bytes")
     if raw and continues:
-        raise ImageError("its name breaks off")
+        raise ImageError("its name is incomplete")
     return _checked(_decoded(raw, "utf-8")) if raw else plain_name(record)
 
 
@@ -177,7 +180,7 @@ def _entries(
             if not _LEAST.get(kind, 4) <= length <= len(area):
                 raise ImageError(
                     f"its entry {show(kind.decode('latin-1'))} can't have"
-                    f" {length} bytes where {len(area)} are left"
+                    f" {length} bytes: {len(area)} are left"
                 )
             entry, area = area[:length], area[length:]
             if kind == b"ST":
@@ -189,27 +192,29 @@ def _entries(
             return
         sector, offset, length = following
         area = follow(sector, offset, length)
-    raise ImageError(f"its entries go on in more than {_AREAS} areas")
+    raise ImageError(f"its entries continue in more than {_AREAS} areas")
 
 
 def _check_mode(mode: int, record: Record) -> None:
     """Refuse a mode (RRIP, 4.1.1) of anything but what the record is."""
     if stat.S_ISLNK(mode):
-        raise ImageError("it is a symbolic link, which isn't read")
+        raise ImageError("symbolic links are not supported")
     fits = stat.S_ISDIR if record.is_directory else stat.S_ISREG
     if not fits(mode):
         kind = "directory" if record.is_directory else "file"
-        raise ImageError(f"its mode, {mode:o}, is no {kind}'s")
+        raise ImageError(f"its mode, {mode:o}, is not that of a {kind}")
 
 
 def _decoded(raw: bytes, encoding: str) -> str:
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ImageError(f"its name isn't {encoding.upper()}") from error
+        raise ImageError(
+            f"its name is not valid {encoding.upper()}"
+        ) from error
 
 
 def _checked(name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise ImageError(f"{show(name)} can't be a name")
+        raise ImageError(f"{show(name)} is not a valid name")
     return name

@@ -71,7 +71,9 @@ def build(
         out = io.BytesIO()
         iso.write_fp(out)
     except PyCdlibException as error:
-        raise ImageError(f"no ISO9660 image of this tree: {error}") from error
+        raise ImageError(
+            f"can't build an ISO9660 image of this tree: {error}"
+        ) from error
     # In place: a drive may be large, and its bytes are nobody else's yet.
     with out.getbuffer() as data:
         _set_dates(data, timestamp)
@@ -91,7 +93,7 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
         parts = path.split("/")
         if len(parts) > DIRECTORIES + 1:
             raise ImageError(
-                f"{show(path)} lies below {len(parts) - 1} directories;"
+                f"{show(path)} is nested {len(parts) - 1} directories deep;"
                 f" ISO9660 allows {DIRECTORIES}"
             )
         parent = ""
@@ -134,11 +136,11 @@ def _check_name(path: str, name: str) -> None:
     if length > _NAME_BYTES:
         raise ImageError(
             f"{show(path)}: the name {show(name)} is {length} bytes long in"
-            f" UTF-8; a drive holds {_NAME_BYTES}"
+            f" UTF-8; ISO9660 drives allow {_NAME_BYTES}"
         )
     if found := _JOLIET_FORBIDDEN.search(name):
         raise ImageError(
-            f"{show(path)}: the name {show(name)} has {show(found[0])},"
+            f"{show(path)}: the name {show(name)} contains {show(found[0])},"
             " which Joliet forbids"
         )
 

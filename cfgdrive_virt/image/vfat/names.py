@@ -65,8 +65,8 @@ def check_path(path: str) -> None:
     """Raise ImageError if a path is longer than readers take."""
     if units(path) > MOST_PATH_UNITS:
         raise ImageError(
-            f"{show(path)} can't be a path on VFAT: it has {units(path):,} of"
-            f" at most {MOST_PATH_UNITS} UTF-16 units; make it shorter"
+            f"{show(path)} can't be a path on VFAT: it has {units(path):,}"
+            f" UTF-16 units, more than {MOST_PATH_UNITS}; make it shorter"
         )
 
 
@@ -74,9 +74,9 @@ def _check(directory: str, names: Sequence[str]) -> None:
     """Raise ImageError unless names can be kept, beside each other."""
     if len(names) > MOST_ENTRIES:
         raise ImageError(
-            f"{_place(directory)} has {len(names):,} names; VFAT has"
-            f" {MOST_ENTRIES:,} entries in a directory, a long name takes two"
-            " and more"
+            f"{_place(directory)} has {len(names):,} names; VFAT allows"
+            f" {MOST_ENTRIES:,} entries in a directory, and a long name takes"
+            " two or more"
         )
     seen: dict[str, str] = {}
     for name in names:
@@ -89,14 +89,13 @@ def _check(directory: str, names: Sequence[str]) -> None:
         if other != name:
             raise ImageError(
                 f"{show(other)} and {show(name)} in {_place(directory)} are"
-                " the same name on VFAT, which doesn't tell upper from lower"
-                " case; rename one"
+                " the same name on VFAT, which ignores case; rename one"
             )
 
 
 def _broken_rule(name: str) -> str:
     if found := _NOT_KEPT.search(name):
-        return f"it must be without {show(found[0])}"
+        return f"it must not contain {show(found[0])}"
     if name.endswith((".", " ")):
         return "it must not end with a dot or a space"
     # fatgen103 has readers ignore it; Linux and mtools don't.
@@ -105,7 +104,7 @@ def _broken_rule(name: str) -> str:
     if units(name) > _MOST_UNITS:
         return f"it must have at most {_MOST_UNITS} UTF-16 units"
     if _DEVICE.fullmatch(name):
-        return "it must not be a device's on Windows"
+        return "it must not be the name of a device on Windows"
     return ""
 
 

@@ -63,7 +63,7 @@ def read(data: bytes) -> Contents:
     :raises ImageError: if it is no FAT12 or FAT16 image, or a damaged one
     """
     if not recognizes(data):
-        raise ImageError("not a VFAT image: it doesn't begin as FAT does")
+        raise ImageError("not a VFAT image: it has no FAT boot sector")
     volume = Volume.of(data)
     return Contents(
         VFAT,
@@ -99,7 +99,7 @@ def _files(volume: Volume) -> dict[str, bytes]:
                 continue
             path = _path(directory, entry.name)
             if entry.name in names:
-                raise damaged(f"{show(path)} is there twice")
+                raise damaged(f"{show(path)} appears twice")
             names.add(entry.name)
             content = volume.content(path, entry.cluster)
             if entry.is_directory:
@@ -137,7 +137,7 @@ def _path(directory: str, name: str) -> str:
     path = f"{directory}/{name}" if directory else name
     found = FORBIDDEN.search(name)
     if found or name in ("", ".", ".."):
-        raise damaged(f"{show(path)} has a name that no file can have")
+        raise damaged(f"{show(path)} has an invalid name")
     if units(path) > MOST_PATH_UNITS:
         raise damaged(
             f"{show(path)} is longer than {MOST_PATH_UNITS} UTF-16 units"
@@ -149,8 +149,8 @@ def _cut(volume: Volume, path: str, content: bytes, size: int) -> bytes:
     """Return a file's bytes, of all those of its clusters."""
     if not 0 <= len(content) - size < volume.cluster:
         raise damaged(
-            f"{show(path)} has clusters of {len(content):,} bytes for its"
-            f" {size:,} bytes"
+            f"{show(path)} has clusters of {len(content):,} bytes, but a size"
+            f" of {size:,} bytes"
         )
     return content[:size]
 

@@ -93,13 +93,17 @@ class Volume:
             if not 2 <= cluster < self.clusters + 2:
                 after = f" after {chain[-1]}" if chain else ""
                 raise damaged(
-                    f"{show(path)} has cluster {cluster}{after}, which isn't"
-                    f" one of 2 to {self.clusters + 1}"
+                    f"{show(path)} has cluster {cluster}{after}, outside the"
+                    f" range of 2 to {self.clusters + 1}"
                 )
             if cluster in self.owners:
                 owner = self.owners[cluster]
-                also = "twice" if owner == path else f"as {show(owner)} has"
-                raise damaged(f"{show(path)} has cluster {cluster} {also}")
+                also = (
+                    " twice"
+                    if owner == path
+                    else f", which belongs to {show(owner)}"
+                )
+                raise damaged(f"{show(path)} has cluster {cluster}{also}")
             self.owners[cluster] = path
             chain.append(cluster)
             cluster = self.links[cluster]
@@ -129,26 +133,26 @@ def _geometry(boot: BootSector, size: int) -> tuple[int, int]:
     """
     if not boot.fat:
         raise ImageError(
-            "not a VFAT image that is read here: it looks like FAT32, and only"
-            " FAT12 and FAT16 are"
+            "not a supported VFAT image: it looks like FAT32; only FAT12 and"
+            " FAT16 are supported"
         )
     cluster = boot.sector * boot.cluster
     if cluster & cluster - 1 or not 0 < cluster <= _LARGEST_CLUSTER:
-        raise damaged(f"a cluster of {cluster:,} bytes")
+        raise damaged(f"clusters can't have {cluster:,} bytes")
     if not boot.reserved or boot.fats > 2 or not boot.root_entries:
         raise damaged(
-            f"{boot.reserved} boot sectors, {boot.fats} FATs,"
-            f" {boot.root_entries:,} entries in its root"
+            f"it can't have {boot.reserved} reserved sectors, {boot.fats}"
+            f" FATs and {boot.root_entries:,} entries in its root directory"
         )
     root = -(-boot.root_entries * ENTRY.size // boot.sector)
     before = boot.reserved + boot.fats * boot.fat + root
     total = boot.total or boot.large_total
     clusters = (total - before) // boot.cluster
     if clusters < 1:
-        raise damaged(f"nothing fits into its {total:,} sectors")
+        raise damaged(f"its {total:,} sectors have no room for a cluster")
     if size < total * boot.sector:
         raise ImageError(
-            f"not a whole VFAT image: it has {size:,} of its"
+            f"can't read the VFAT image: it is truncated to {size:,} of its"
             f" {total * boot.sector:,} bytes"
         )
     if clusters >= FIRST_FAT32:
@@ -188,5 +192,5 @@ def _agreed(copies: Sequence[Sequence[int]]) -> Sequence[int]:
                 for number in range(2, len(first))
                 if first[number] != other[number]
             )
-            raise damaged(f"its FATs differ in what follows {cluster}")
+            raise damaged(f"its FATs differ at cluster {cluster}")
     return first

@@ -170,8 +170,8 @@ def _length(path: str, listing: _Listing) -> int:
     if count > most:
         raise ImageError(
             f"{show(path) if path else 'the root'} takes {count:,} entries;"
-            f" VFAT has {most:,} there, of which a long name takes one for"
-            " each 13 characters; use several directories"
+            f" VFAT allows {most:,} there, and a long name takes one for each"
+            " 13 characters; use several directories"
         )
     return count * ENTRY.size
 

@@ -161,19 +161,19 @@ def _reason(error: rados.Error, access: Access, pool: str) -> str:
     reasons = {
         errno.ETIMEDOUT: "no answer within [cfgdrive_virt]"
         f" rbd_operation_timeout={timeout} seconds; the pool may be full or at"
-        " its quota, or its OSDs away (ceph health detail).  A change that"
-        " was asked for may still come true",
+        " its quota, or its OSDs down (ceph health detail).  A requested"
+        " change may still take effect",
         errno.ESHUTDOWN: "the cluster has blocklisted this client; see ceph"
         " osd blocklist ls",
         errno.ENOSPC: f"pool {pool} is full; make room",
         errno.EDQUOT: f"pool {pool} is at its quota; raise it, or make room",
-        errno.ENOENT: f"pool {pool} has gone, or lost an object of this"
+        errno.ENOENT: f"pool {pool} is gone, or has lost an object of this"
         " volume",
     }
     reasons[errno.EPERM] = reasons[errno.EACCES] = (
-        f"[libvirt] rbd_user={access.user} has no right to; {access.client}"
-        " needs the capabilities mon 'profile rbd' and osd 'profile rbd"
-        f" pool={pool}' (ceph auth caps)"
+        f"permission denied to [libvirt] rbd_user={access.user};"
+        f" {access.client} needs the capabilities mon 'profile rbd' and osd"
+        f" 'profile rbd pool={pool}' (ceph auth caps)"
     )
     return reasons.get(error.errno) or str(error)
 
@@ -261,14 +261,14 @@ def _configure(client: rados.Rados, access: Access, lead: str) -> None:
         ) from error
     except rados.ObjectNotFound as error:
         raise StoreError(
-            f"{lead}: there is no Ceph configuration where librados looks for"
-            " one ($CEPH_CONF, /etc/ceph/ceph.conf, ...); set [libvirt]"
+            f"{lead}: librados finds no Ceph configuration in its default"
+            " places ($CEPH_CONF, /etc/ceph/ceph.conf, ...); set [libvirt]"
             " images_rbd_ceph_conf"
         ) from error
     except rados.Error as error:
         raise StoreError(
-            f"{lead}: [libvirt] images_rbd_ceph_conf={path} is no Ceph"
-            " configuration"
+            f"{lead}: [libvirt] images_rbd_ceph_conf={path} is not a valid"
+            " Ceph configuration"
         ) from error
     operation = str(access.operation_timeout)
     for option, value in (
@@ -295,24 +295,23 @@ def _why_not_connected(
     if error.errno == errno.ETIMEDOUT:
         return (
             f"no monitor of {monitors or conf} answered within [libvirt]"
-            f" rbd_connect_timeout={access.connect_timeout} seconds; are they"
-            " up, and reachable from here?"
+            f" rbd_connect_timeout={access.connect_timeout} seconds; check"
+            " that they are up, and reachable from this host"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return (
-            f"the monitors refuse {user}: they don't know it, or its key in"
-            f" {keyrings} isn't theirs; compare with ceph auth get"
+            f"the monitors refuse {user}: they don't know this user, or have"
+            f" another key than {keyrings}; compare with ceph auth get"
             f" {access.client}"
         )
     if not monitors:
         return (
-            f"{conf} names no monitor; it needs mon_host, or [libvirt]"
-            " images_rbd_ceph_conf has to name another one"
+            f"{conf} names no monitors; set mon_host there, or name another"
+            " file in [libvirt] images_rbd_ceph_conf"
         )
     if not any(map(_readable, keyrings.split(","))):
         return (
-            f"there is no keyring for {user} that can be read; looked for"
-            f" {keyrings}"
+            f"there is no readable keyring for {user}; searched for {keyrings}"
         )
     return f"can't connect to {monitors} as {user}: {error}"
 

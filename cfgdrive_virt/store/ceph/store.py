@@ -73,7 +73,7 @@ class RbdStore:
         :raises StoreError: if the cluster can't be asked
         """
         return self._at(
-            self.location(uuid), "look at", lambda at, name: at.exists(name)
+            self.location(uuid), "access", lambda at, name: at.exists(name)
         )
 
     def read(self, location: Location, most: int) -> bytes | None:
@@ -109,7 +109,7 @@ class RbdStore:
         location = self.location(uuid)
         self._at(
             location,
-            "sweep",
+            "remove the leftovers of",
             lambda at, name: at.sweep(name, thorough=thorough),
         )
 
@@ -146,7 +146,7 @@ class RbdStore:
         :raises StoreError: if the cluster can't be asked
         """
         assert isinstance(location, RbdLocation)
-        look = self._at(location, "look at", lambda at, name: at.look(name))
+        look = self._at(location, "access", lambda at, name: at.look(name))
         if look is None:
             return StoredDrive(location, 0, 0.0, ours=False, users=())
         return StoredDrive(
@@ -169,7 +169,7 @@ class RbdStore:
         connection = _ceph()
         fsid: str = connection.with_client(
             connection.Access(*self._access),
-            "can't ask Ceph who it is",
+            "can't get the fsid of the Ceph cluster",
             lambda client: client.get_fsid(),
             self.pool,
         )
@@ -186,8 +186,8 @@ class RbdStore:
         connection = _ceph()
         answer = connection.with_client(
             connection.Access(*self._access),
-            "can't ask Ceph for its monitors ([cfgdrive_virt] rbd_monitors"
-            " may name them)",
+            "can't get the monitors of the Ceph cluster ([cfgdrive_virt]"
+            " rbd_monitors can name them)",
             connection.monitor_map,
             self.pool,
         )
@@ -222,10 +222,10 @@ def _ceph() -> ModuleType:
     except ImportError as error:
         raise StoreError(
             "[libvirt] images_type=rbd needs the bindings of librados and"
-            " librbd: install the system's packages python3-rados and"
-            " python3-rbd (no package on PyPI holds them); a virtual"
-            " environment sees them if it is made with"
-            f" --system-site-packages, by the system's Python ({error})"
+            " librbd: install the distribution's packages python3-rados and"
+            " python3-rbd (PyPI has none that work); a virtual environment"
+            " sees them if it is created with --system-site-packages by the"
+            f" distribution's Python ({error})"
         ) from error
     return connection
 

@@ -40,8 +40,8 @@ _RENAMES = 3
 #: More than anybody is killed.
 _MOST_REMOVALS = 20
 
-_ANOTHER = "another writer is at work on it; try again"
-_LET_GO = "what a killed process had open is let go after 30 seconds"
+_ANOTHER = "another process is writing it; try again"
+_LET_GO = "Ceph takes 30 seconds to notice that a process was killed"
 
 
 class _StaleNameError(Refusal):
@@ -233,7 +233,7 @@ class Volumes:
                 else:
                     return name + suffix
         raise Refusal(
-            f"{len(NEW)} writers of it seem to be at work; {_LET_GO}, so try"
+            f"{len(NEW)} processes seem to be writing it; {_LET_GO}, so try"
             " again then"
         )
 
@@ -327,7 +327,8 @@ class Volumes:
             _check_unused(self.look(name))
             # Half removed, it opens no more, and can't tell who.
             raise InUse(
-                f"in use by somebody who was removing it ({error}); {_LET_GO}"
+                f"in use by a process that was removing it ({error});"
+                f" {_LET_GO}"
             ) from error
         return True
 
@@ -353,7 +354,7 @@ def _check_alone(image: rbd.Image) -> None:
 def _check_unused(look: Look | None) -> None:
     if look and look.users:
         raise InUse(
-            f"in use by {', '.join(look.users)}; stop what has it open"
+            f"in use by {', '.join(look.users)}; stop what has it open there"
             f" ({_LET_GO})"
         )
     if look and look.snapshots:

@@ -81,7 +81,7 @@ def test_it_can_be_asked_whether_there_is_a_drive(
     assert driver.exists(UUID.upper()) is True
     drive.unlink()
     drive.mkdir()
-    with pytest.raises(StoreError, match="belongs to no drive of ours"):
+    with pytest.raises(StoreError, match="not a config drive"):
         driver.exists(UUID)
 
 

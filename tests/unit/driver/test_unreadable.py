@@ -43,7 +43,8 @@ class TestUnreadable:
                 driver.status(wanted())
             return str(caught.value)
 
-        assert as_nobody(look).startswith(f"can't read {theirs}: this user")
+        told = as_nobody(look)
+        assert told.startswith(f"can't read {theirs}: permission denied")
 
     @pytest.mark.parametrize("hook", ["reboot", "spawn", "finish_migration"])
     def test_nothing_that_only_it_says_is_lost(

@@ -63,8 +63,11 @@ def test_an_image_is_read_as_it_was_built(image_format: str) -> None:
 )
 def test_garbage_is_no_image(image_format: str, data: bytes) -> None:
     assert not READERS[image_format].recognizes(data)
-    whole = {"iso9660": "a whole ISO9660 image", "vfat": "a VFAT image"}
-    with pytest.raises(ImageError, match=f"not {whole[image_format]}"):
+    told = {
+        "iso9660": "can't read the ISO9660 image",
+        "vfat": "not a VFAT image",
+    }[image_format]
+    with pytest.raises(ImageError, match=told):
         READERS[image_format].read(data)
 
 
@@ -89,6 +92,6 @@ def test_a_truncated_image_is_told_how_much_is_missing(
     with pytest.raises(ImageError) as caught:
         READERS[image_format].read(short)
     assert str(caught.value) == (
-        f"not a whole {NAMES[image_format]} image: it has {len(short):,} of"
-        f" its {len(data):,} bytes"
+        f"can't read the {NAMES[image_format]} image: it is truncated to"
+        f" {len(short):,} of its {len(data):,} bytes"
     )

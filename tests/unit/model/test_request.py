@@ -85,14 +85,14 @@ def test_a_field_beyond_its_limit_is_refused(fields: dict[str, Any]) -> None:
 def test_no_two_keys_have_one_name() -> None:
     keys = [Keypair(name="k", public_key=key) for key in "ab"]
     assert refused(keypairs=keys) == {
-        "keypairs": "must not hold the same name twice"
+        "keypairs": "must not contain the same name twice"
     }
 
 
 def test_no_two_disks_have_one_serial() -> None:
     disks = [DiskDevice(serial="s", tags=[tag]) for tag in "ab"]
     assert refused(devices=disks) == {
-        "devices": "must not hold the same serial twice"
+        "devices": "must not contain the same serial twice"
     }
 
 
@@ -102,7 +102,9 @@ def test_devices_without_a_serial_may_be_many() -> None:
 
 
 def test_a_key_holds_no_nul() -> None:
-    with pytest.raises(InvalidRequest, match="must not hold a NUL"):
+    with pytest.raises(
+        InvalidRequest, match="must not contain a NUL character"
+    ):
         Keypair(name="k", public_key="ssh\0")
 
 
@@ -140,7 +142,7 @@ def test_equal_requests_are_one_in_a_set() -> None:
 
 
 def test_a_list_of_devices_names_the_kinds_that_it_holds() -> None:
-    words = "must hold NicDevice or DiskDevice or ShareDevice values only"
+    words = "must contain only NicDevice or DiskDevice or ShareDevice values"
     assert refused(devices=[NicDevice(mac=MAC), 5]) == {"devices": words}
 
 
@@ -156,7 +158,7 @@ def test_what_has_no_order_or_can_be_read_once_is_no_list(
 @pytest.mark.parametrize("field", ["vendor_data", "vendor_data2"])
 def test_vendor_data_too_deep_for_readers_is_refused(field: str) -> None:
     assert refused(**{field: nested(64)}) == {
-        field: "must be nested at most 64 deep"
+        field: "must be nested at most 64 levels deep"
     }
 
 

@@ -66,10 +66,11 @@ KINDS = {
 
 
 def foreign(at: Path, kind: str) -> str:
-    """Put something there that is no drive of ours; return it in words."""
+    """Put something there that is no drive; return its error's words."""
     at.parent.mkdir(exist_ok=True)
     KINDS[kind](at)
+    expected = "a config drive" if at.suffix else "an instance's directory"
     return (
-        f"{at} is {kind.partition(',')[0]}, and belongs to no drive of ours;"
-        " look what it is, and move it away"
+        f"{at} is {kind.partition(',')[0]}, not {expected}; check what it is,"
+        " and move it away"
     )

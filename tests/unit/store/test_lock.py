@@ -24,8 +24,8 @@ def test_locks_that_cannot_be_taken_are_told(open_directory: Path) -> None:
         with locked(open_directory, UUID):
             return "locked"
 
-    reason = "this user has no right to; see the directory's owner (EACCES)"
-    told = f"StoreError: can't lock in {open_directory}/locks: {reason}"
+    reason = "permission denied; check the directory's owner (EACCES)"
+    told = f"StoreError: can't lock a file in {open_directory}/locks: {reason}"
     assert as_nobody(lock) == told
     (open_directory / "locks").mkdir(mode=0o755)
     assert as_nobody(lock) == told
@@ -40,8 +40,8 @@ def test_a_root_that_cannot_be_reached_is_told(open_directory: Path) -> None:
     root.mkdir()
     open_directory.chmod(0o700)
     assert as_nobody(lambda: take(root)) == (
-        f"StoreError: instances_path {root} can't be used: this user has no"
-        " right to; see the directory's owner (EACCES)"
+        f"StoreError: instances_path {root} can't be used: permission"
+        " denied; check the directory's owner (EACCES)"
     )
 
 

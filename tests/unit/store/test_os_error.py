@@ -103,9 +103,9 @@ def test_a_read_only_file_system_is_told_as_such(instances: Path) -> None:
     reason = ": the file system is read-only (EROFS)"
     assert told == [
         f"can't write {instances}/{UUID}/disk.config{reason}",
-        f"can't make {instances}/{OTHER_UUID}{reason}",
+        f"can't create {instances}/{OTHER_UUID}{reason}",
         f"can't remove {instances}/{UUID}/disk.config{reason}",
-        f"can't lock in {instances}/locks{reason}",
+        f"can't lock a file in {instances}/locks{reason}",
         "True b'old'",
     ]
 
@@ -114,9 +114,11 @@ def test_a_directory_without_rights_is_told_as_such(
     open_directory: Path,
 ) -> None:
     store = FileStore(open_directory)
-    reason = "this user has no right to; see the directory's owner (EACCES)"
+    reason = "permission denied; check the directory's owner (EACCES)"
     told = as_nobody(lambda: store.write(UUID, NEW))
-    assert told == f"StoreError: can't make {open_directory}/{UUID}: {reason}"
+    assert (
+        told == f"StoreError: can't create {open_directory}/{UUID}: {reason}"
+    )
     store.write(UUID, OLD)
     told = as_nobody(lambda: store.write(UUID, NEW))
     path = store.location(UUID).path
@@ -134,8 +136,8 @@ def test_a_directory_that_cannot_be_looked_into_is_told(
     store.location(UUID).path.parent.chmod(0o700)
     told = as_nobody(lambda: store.exists(UUID))
     assert told.startswith(
-        f"StoreError: can't look at {open_directory}/{UUID}/disk.config: this"
-        " user has no right to"
+        f"StoreError: can't access {open_directory}/{UUID}/disk.config:"
+        " permission denied"
     )
 
 
@@ -150,8 +152,8 @@ def test_a_root_that_is_no_directory_is_told(
         root.symlink_to("nowhere")
     store = FileStore(root)
     told = {
-        "file": f"can't lock in {root}/locks: a part of the path is no"
-        " directory (ENOTDIR)",
+        "file": f"can't lock a file in {root}/locks: a part of the path is"
+        " not a directory (ENOTDIR)",
     }.get(
         kind,
         f"instances_path {root} can't be used: the directory is missing"

@@ -96,7 +96,7 @@ def test_json_is_read_with_its_own_escapes() -> None:
         (b"\n# only\n", "nothing"),
         (b"[1, 2]", "a list of 2"),
         (b"- a\n", "a list of 1"),
-        (b"hunter2", "a text of 7"),
+        (b"hunter2", "a string of 7"),
         (b"5", "a number"),
         (b"true", "a boolean"),
         (b"2001-01-01", "date"),
@@ -159,8 +159,8 @@ def test_binary_is_bytes() -> None:
         ("a: 1\nb: {c: 1,\n c: 2}", "line 3: must not repeat a key"),
         ("- {a: 1, a: 2}", "line 1: must not repeat a key"),
         ("1: a\n0x1: b", "line 2: must not repeat a key"),
-        ('{"a": 1, "a": 2}', "a text of 1: must not appear twice"),
-        ('{"a": [{"b": 1, "b": 1}]}', "a text of 1: must not appear twice"),
+        ('{"a": 1, "a": 2}', "a string of 1: must not appear twice"),
+        ('{"a": [{"b": 1, "b": 1}]}', "a string of 1: must not appear twice"),
         ("a: &x 1\nb: *x", f"line 1: {ANCHORS}"),
         ("a: b\nc: *x", f"line 2: {ANCHORS}"),
         ("a: &x [*x]", f"line 1: {ANCHORS}"),
@@ -378,7 +378,7 @@ def test_a_json_file_that_is_broken_is_told_by_its_line() -> None:
 def test_a_key_that_is_no_name_is_not_quoted(text: str) -> None:
     whole = text + ', "a": 1}' if text.startswith("{") else f"{LEAST}{text}\n"
     told = refusal(whole)
-    assert "a text of 9: unknown field" in told
+    assert "a string of 9: unknown field" in told
     assert SECRET not in told
 
 

@@ -70,7 +70,7 @@ from .commands import TEST, Real, Run
         (("spawn", "-", *TEST, "--domain", "/"), 2, "'/' is a directory"),
         (("spawn", "-", *TEST, "--domain", "no"), 2, "'no' does not exist"),
         (("spawn", "-", *TEST, "--domain", "-"), 2, "'-' does not exist"),
-        (("spawn", SAMPLE, *TEST, "--domain", SAMPLE), 2, "is no XML"),
+        (("spawn", SAMPLE, *TEST, "--domain", SAMPLE), 2, "is not valid XML"),
         (
             ("spawn", SAMPLE, *TEST, "--domain", "/dev/zero"), 1,
             "/dev/zero is a character device",
