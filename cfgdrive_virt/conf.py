@@ -1,8 +1,8 @@
-"""The options, under the names and in the groups that nova.conf has them.
+"""The options, with the names and groups of nova.conf.
 
-An existing nova.conf works as it is: what is nova's keeps nova's name,
-meaning and default, and options that are not known here are no error.  Where
-nova has registered its options already, those are used.
+An existing nova.conf works unchanged: nova's options keep nova's name, meaning
+and default, and unknown options are not an error.  If nova has already
+registered its options, those are used.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ _OWN_OPTS: list[cfg.Opt] = [
     ),
 ]
 
-#: Our own group.
+#: The group of the options that nova does not have.
 GROUP = "cfgdrive_virt"
 
 _OPTS: tuple[tuple[str | None, list[cfg.Opt]], ...] = (
@@ -231,15 +231,15 @@ def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register the options; those that nova registered already stay nova's.
+    """Register the options; those that nova has registered stay nova's.
 
-    In a process that has both, nova's come first: nova itself takes no
-    option that somebody else registered under its name.
+    In a process with both, nova must register first: it fails if one of its
+    options is already registered.
     """
     for group, opts in _OPTS:
         for opt in opts:
             try:
                 conf.register_opt(opt, group=group)
             except cfg.DuplicateOptError:
-                # Nova's, with nova's own help: same name, same meaning.
+                # Nova's option has the same meaning; only the help differs.
                 continue

@@ -1,7 +1,7 @@
-"""One tree of errors: whoever calls us catches ConfigDriveError.
+"""The errors; callers catch the base class ConfigDriveError.
 
-A message names the field, path or option at fault and what to do about it.
-It never holds a secret: see ``Problem.value``.
+A message names the field, path or option at fault, and the remedy.  It never
+contains a secret: see ``Problem.value``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-#: Problems that a message lists.
-_MOST = 100
+#: Maximum number of problems in a message.
+_MAX_PROBLEMS = 100
 
 
 class ConfigDriveError(Exception):
@@ -22,10 +22,10 @@ class ConfigDriveError(Exception):
 class Problem:
     """One thing that is wrong with a value.
 
-    :param path: where it stands, such as ``network.interfaces[0].mac``
-    :param value: the value, ready to print; for a secret what it is, never
-        what it says; empty where the rule says it all
-    :param rule: what it has to be: "must ..."
+    :param path: the field, such as ``network.interfaces[0].mac``
+    :param value: the value, ready to print; for a secret only its type and
+        length; empty if the rule is enough
+    :param rule: the rule that it breaks: "must ..."
     """
 
     path: str
@@ -37,7 +37,7 @@ class Problem:
         return f"{self.path}: {self.rule}{found}".removeprefix(": ")
 
     def below(self, parent: str) -> Problem:
-        """Return this problem as seen from the parent value."""
+        """Return this problem with its path relative to the parent."""
         if not parent:
             return self
         joint = "" if not self.path or self.path.startswith("[") else "."
@@ -45,15 +45,18 @@ class Problem:
 
 
 class InvalidRequest(ConfigDriveError):
-    """A request or an instance file breaks rules: all of them are listed."""
+    """A request or an instance file is invalid; all problems are listed."""
 
     def __init__(self, problems: Iterable[Problem], source: str = "") -> None:
         self.problems = tuple(problems)
         self.source = source
         lead = f"{source} is not valid" if source else "not valid"
-        listed = [f"\n  {problem}" for problem in self.problems[:_MOST]]
-        if len(self.problems) > _MOST:
-            listed.append(f"\n  and {len(self.problems) - _MOST:,} more")
+        listed = [
+            f"\n  {problem}" for problem in self.problems[:_MAX_PROBLEMS]
+        ]
+        more = len(self.problems) - _MAX_PROBLEMS
+        if more > 0:
+            listed.append(f"\n  and {more:,} more")
         lines = "".join(listed)
         super().__init__(f"{lead}:{lines}")
 
@@ -62,31 +65,31 @@ class InvalidRequest(ConfigDriveError):
 
 
 class InvalidConfiguration(ConfigDriveError):
-    """An option, or a file that an option names, can't be used."""
+    """An option, or a file that an option names, is not usable."""
 
 
 class UnsupportedCombination(ConfigDriveError):
-    """Two things that were asked for exclude each other."""
+    """Two requested features exclude each other."""
 
 
 class ImageError(ConfigDriveError):
-    """An image can't be made of this tree, or isn't a config drive."""
+    """An image can't be built from a tree, or isn't a config drive."""
 
 
 class StoreError(ConfigDriveError):
-    """A drive can't be written, read or removed where it belongs."""
+    """A drive can't be written, read or removed in its store."""
 
 
 class DriveUnreadable(StoreError):
-    """A drive can't be read by this process; libvirt may have taken it."""
+    """A drive isn't readable by this process: libvirt may own the file."""
 
 
 class NoWholeDrive(StoreError):
-    """There is no drive that could be taken as it is."""
+    """There is no existing drive that is usable as it is."""
 
 
 class DriveInUse(StoreError):
-    """A drive can't be removed yet: somebody has it open."""
+    """A drive can't be removed yet: a client has it open."""
 
 
 class MigrationRefused(ConfigDriveError):
@@ -94,8 +97,8 @@ class MigrationRefused(ConfigDriveError):
 
 
 class InvalidDomain(ConfigDriveError):
-    """A domain's XML can't be used."""
+    """A domain's XML is invalid."""
 
 
 class DomainError(ConfigDriveError):
-    """libvirt refused, or the domain isn't in the state that is needed."""
+    """libvirt refused, or the domain isn't in the required state."""

@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 
-#: As nova's default, for values that would mean no time-out.
+#: Nova's default; replaces values that mean no timeout.
 _CONNECT_TIMEOUT = 5
 
 _CACHE_MODES = (
@@ -31,7 +31,7 @@ _CACHE_MODES = (
 def read_settings(conf: cfg.ConfigOpts) -> Settings:
     """Return the options' values.
 
-    :raises InvalidConfiguration: if one has a value that it can't have
+    :raises InvalidConfiguration: if a value is invalid
     """
     own = conf[GROUP]
     try:
@@ -79,13 +79,13 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
             " unknown option; write its value instead"
         ) from error
     except (cfg.Error, ValueError) as error:
-        # Where oslo found it is told in terms of its own classes.
+        # oslo.config names the source of a value by its own class.
         text = re.sub(r" from LocationInfo\(.*?\)(?= is)", "", str(error))
         raise InvalidConfiguration(f"configuration: {text}") from error
 
 
 def _directory(path: str) -> Path:
-    """Refuse what can't stand in libvirt's XML, or would mean this place."""
+    """Refuse a relative path, and what libvirt's XML can't contain."""
     if not path.startswith("/") or not path.isprintable():
         raise ValueError(
             f"[DEFAULT] instances_path={path!a} must be an absolute path of"
@@ -103,7 +103,7 @@ def _pool(name: str) -> str:
 
 
 def _printable(name: str, value: str | None) -> str | None:
-    """Refuse what can't stand in libvirt's XML."""
+    """Refuse what libvirt's XML can't contain."""
     if value and not value.isprintable():
         raise ValueError(
             f"[libvirt] {name}={value!a} must consist of printable characters"
@@ -135,12 +135,11 @@ def _seconds(value: int, *, used: bool) -> int:
 
 
 def _monitor(value: str) -> Monitor:
-    """Return a monitor; IPv6 addresses are in brackets, as Ceph has them."""
+    """Parse HOST:PORT; as in Ceph, IPv6 addresses are in brackets."""
     host, _, port = value.strip().rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    plain = re.fullmatch(r"[0-9A-Za-z.:_%-]+", bare)
     if (
-        not plain
+        not re.fullmatch(r"[0-9A-Za-z.:_%-]+", bare)
         or (":" in bare) != (bare != host)
         or not re.fullmatch(r"[0-9]{1,5}", port)
         or not 0 < int(port) < 65536
@@ -153,10 +152,10 @@ def _monitor(value: str) -> Monitor:
 
 
 def _set_by_operator(conf: cfg.ConfigOpts, name: str) -> Any:
-    """Return an option's value, None if it is but the default.
+    """Return an option's value; None if it is only the default.
 
-    Nova's config_drive_format has a default, ours has none: in both cases
-    only an operator's own word binds the policy.
+    Nova's config_drive_format has a default, ours has none: in both cases only
+    a value that the operator set binds the policy.
     """
     value = conf[name]
     location = conf.get_location(name)
@@ -181,7 +180,7 @@ def _cache_modes(items: Sequence[str]) -> dict[str, str]:
     modes = _pairs(items)
     for source, mode in tuple(modes.items()):
         if mode not in _CACHE_MODES:
-            # As nova: a nova.conf that works there has to work here.
+            # Nova ignores them, too: its nova.conf must work here.
             LOG.warning(
                 "Ignoring [libvirt] disk_cachemodes %s=%s; valid modes: %s",
                 source,

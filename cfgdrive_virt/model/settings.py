@@ -15,14 +15,14 @@ from cfgdrive_virt.model.drive import Monitor
 class Settings:
     """The values of the options that a call works with.
 
-    :param config_drive_format: None where nobody set it
+    :param config_drive_format: None if the operator did not set it
     :param cache_modes: by type of disk source
     :param machine_types: by architecture
-    :param instances_path_shared: None where the file system has to tell
+    :param instances_path_shared: None: decide by the file system type
     :param max_drive_size: in bytes
     :param rbd_connect_timeout: in seconds, as are rbd_operation_timeout
         and rbd_destroy_interval
-    :param rbd_monitors: empty where the cluster has to tell
+    :param rbd_monitors: empty: ask the cluster
     :param one_shot_secrets: names of a request's fields
     """
 
