@@ -1,4 +1,4 @@
-"""What the policy is asked of, and what it answers."""
+"""The input and output of the policy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """A yes or no with its reason; true or false like its answer."""
+    """A yes or no with its reason; its truth value is the answer."""
 
     answer: bool
     reason: str
@@ -19,11 +19,11 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Machine:
-    """What is known of the machine that gets the drive.
+    """The known properties of the machine that gets the drive.
 
     :param architecture: as libvirt and ``uname -m`` name it
-    :param machine_type: as libvirt names it; None is QEMU's default
-    :param targets: target device names that are taken
+    :param machine_type: as libvirt names it; None: QEMU's default
+    :param targets: target device names that are in use
     """
 
     architecture: str
@@ -39,9 +39,9 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
-    """How a drive is made and attached, and why.
+    """How a drive is built and attached, and why.
 
-    :param warnings: what an operator should know of it
+    :param warnings: what the operator should know about it
     """
 
     format: str

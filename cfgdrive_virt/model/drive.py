@@ -1,4 +1,4 @@
-"""An image, and where it lives."""
+"""An image, and its location."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ RESCUE_NAME = "disk.config.rescue"
 ISO9660 = "iso9660"
 VFAT = "vfat"
 
-#: Images that were built here bear a mark: in the volume descriptor's
-#: application identifier (ECMA-119, 8.4.22), in the unused boot code of VFAT.
+#: The builder that an image carries in its header if we built it: in ISO9660
+#: the volume descriptor's application identifier (ECMA-119, 8.4.22), in VFAT
+#: a part of the unused boot code.
 BUILDER = b"CFGDRIVE_VIRT"
 BUILDER_OFFSETS = {ISO9660: 16 * 2048 + 574, VFAT: 62}
-#: Bytes from an image's start that tell whether it bears the mark.
+#: Bytes at the start of an image that is_built_here needs.
 HEAD_SIZE = 17 * 2048
 
 
 def is_built_here(head: bytes) -> bool:
     """Tell whether an image was built here, from its first HEAD_SIZE bytes."""
-    # Where ISO9660 has it, VFAT may have what a tenant wrote.
+    # At ISO9660's offset, a VFAT image may have data of the tenant.
     image_format = VFAT if head[510:512] == b"\x55\xaa" else ISO9660
     return head.startswith(BUILDER, BUILDER_OFFSETS[image_format])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stamp:
-    """What an image says of itself, beside its file system.
+    """What an image says about itself, beside its file system.
 
-    It lies in the image, so that both are written, copied and lost at once.
+    It is a part of the image, so that both are written, copied and lost
+    together.
 
-    :param fingerprint: of the tree that went into it
-    :param without: names of secrets that were left out of the tree
+    :param fingerprint: of the tree that the image was built from
+    :param without: names of the secrets that were left out of the tree
     """
 
     fingerprint: str
@@ -89,7 +91,7 @@ class Contents:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileLocation:
-    """A drive in a file of this host, or of a shared file system.
+    """A drive in a file, on this host or on a shared file system.
 
     :param uuid: the instance's
     """
@@ -99,7 +101,7 @@ class FileLocation:
 
     @property
     def source(self) -> str:
-        """Return what libvirt's ``<source>`` calls it."""
+        """Return the drive's name in libvirt's ``<source>``."""
         return str(self.path)
 
     def __str__(self) -> str:
@@ -119,7 +121,7 @@ class RbdLocation:
 
     @property
     def source(self) -> str:
-        """Return what libvirt's ``<source>`` calls it."""
+        """Return the drive's name in libvirt's ``<source>``."""
         return f"{self.pool}/{self.name}"
 
     def __str__(self) -> str:
@@ -130,14 +132,14 @@ Location = FileLocation | RbdLocation
 
 
 def is_drive(source: str) -> bool:
-    """Tell whether a domain's disk is a config drive, by nova's names."""
+    """Tell by its name whether a domain's disk is a config drive."""
     name = source.rpartition("/")[2]
     return name == NAME or name.endswith(f"_{NAME}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Monitor:
-    """A Ceph monitor's address; an IPv6 one without brackets."""
+    """A Ceph monitor's address; IPv6 addresses have no brackets."""
 
     host: str
     port: int
@@ -145,12 +147,12 @@ class Monitor:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredDrive:
-    """A drive, or what a writer that was killed left of one, in a store.
+    """A drive, or the leftover of a killed writer, in a store.
 
     :param size: in bytes
-    :param modified: in seconds since 1970; of a volume, when it was made
-    :param ours: whether it bears our mark
-    :param users: who holds it open, in words
+    :param modified: in seconds since 1970; for a volume, its creation time
+    :param ours: whether it carries our builder
+    :param users: the clients that have it open, in words
     """
 
     location: Location
@@ -162,12 +164,12 @@ class StoredDrive:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CephAccess:
-    """How QEMU gets at a Ceph cluster.
+    """How QEMU accesses a Ceph cluster.
 
     :param monitors: at least one
     :param user: the client's name without ``client.``; None for a cluster
-        that asks for no key
-    :param secret_uuid: of the libvirt secret that holds the user's key
+        without authentication
+    :param secret_uuid: of the libvirt secret with the user's key
     """
 
     monitors: tuple[Monitor, ...]

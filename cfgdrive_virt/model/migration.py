@@ -1,6 +1,6 @@
-"""What the two hosts of a live migration tell each other of a drive.
+"""What the two hosts of a live migration tell each other about a drive.
 
-Plain values, for a service to send in whatever form it has.
+Plain values, which a compute service sends in a form of its choice.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import hashlib
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DestinationCheck:
-    """Where a host would have an instance's drive.
+    """Where the destination would have an instance's drive.
 
     :param uuid: the instance's
-    :param locations: where a drive may be, as texts
-    :param cluster: the fsid of the Ceph cluster; None where there is none
+    :param locations: the possible locations, as strings
+    :param cluster: the fsid of the Ceph cluster; None without one
     :param test_file: name of the shared storage test file below
-        instances_path, by which the source finds out whether it sees the same
+        instances_path; if the source sees it, both hosts share storage
     """
 
     uuid: str
@@ -31,14 +31,14 @@ class MigratingDrive:
     """An instance's drive as it was when its migration began.
 
     :param uuid: the instance's
-    :param location: the same on both hosts, as a text
-    :param shared: whether both hosts see one drive: then nothing is carried
-        and nothing removed, and size and sum are 0 and empty
-    :param readonly: whether libvirt leaves it alone; what is writable it
-        copies over once more
+    :param location: the same on both hosts, as a string
+    :param shared: whether both hosts share the drive: then it is neither
+        transferred nor removed, and size is 0 and sha256 empty
+    :param readonly: whether the guest has it read-only: libvirt copies only
+        writable drives, over the transferred one
     :param size: in bytes
     :param sha256: of the bytes, in hex
-    :param inode: of the source's file: no other is removed from there
+    :param inode: of the source's file; only this file is removed there
     """
 
     uuid: str
@@ -50,13 +50,14 @@ class MigratingDrive:
     inode: int = 0
 
     def is_same(self, data: bytes) -> bool:
-        """Tell whether these are the bytes that the source had."""
+        """Tell whether the source had these bytes."""
         return len(data) == self.size and sum_of(data) == self.sha256
 
     def has_arrived(self, data: bytes | None) -> bool:
-        """Tell whether a guest that has come finds its drive in these bytes.
+        """Tell whether these bytes are the drive of a migrated guest.
 
-        What is writable it may have changed on its way, but not to zeros.
+        The guest may have changed a writable drive meanwhile, but not to
+        zeros.
         """
         if data is None:
             return False

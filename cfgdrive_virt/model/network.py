@@ -1,4 +1,4 @@
-"""What network_data.json says, as values: links, subnets, routes."""
+"""The values of network_data.json: links, subnets, routes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cfgdrive_virt.exception import Problem
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.value import Value, checked, many, show
 
-#: Link types that readers know by name; nova calls every other one "phy".
+#: Link types that readers know; nova replaces every other one by "phy".
 INTERFACE_TYPES = (
     "bridge", "dvs", "hw_veb", "hyperv", "ovs", "tap", "vhostuser", "vif",
     "phy",
@@ -26,16 +26,16 @@ SUBNET_TYPES = (
     "ipv6_dhcpv6-stateless", "ipv6_dhcpv6-stateful",
 )  # fmt: skip
 
-#: The guest learns all of these from a DHCP server.
+#: With these, the guest gets its address from a DHCP server.
 DHCP_TYPES = ("ipv4_dhcp", "ipv6_dhcp")
 
-_word = rules.text(least=1, most=255, one_line=True)
+_word = rules.text(min_length=1, max_length=255, one_line=True)
 _mtu = rules.integer(1, 65_535)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Route(Value):
-    """A route beyond the default one."""
+    """A route other than the default one."""
 
     destination: str = checked(rules.cidr)
     gateway: str = checked(rules.ip_address)
@@ -46,9 +46,9 @@ class Subnet(Value):
     """One address of a link, in one subnet.
 
     :param type: as network_data.json names it, such as ``ipv4_dhcp``
-    :param cidr: the subnet; needed unless its type is a DHCP one
-    :param ip_address: the link's address in it; needed likewise
-    :param network_id: the network's id where it isn't the link's
+    :param cidr: the subnet; required unless its type is a DHCP one
+    :param ip_address: the link's address in it; required likewise
+    :param network_id: the network's id if it isn't the link's
     """
 
     type: str = checked(rules.one_of(*SUBNET_TYPES))
@@ -69,7 +69,7 @@ class Subnet(Value):
             for name in ("cidr", "ip_address"):
                 if getattr(self, name) is None:
                     yield Problem(name, "", f"must be given for {self.type}")
-        # A DNS server may be of the other version; what is routed may not.
+        # A DNS server may have the other IP version; routes may not.
         one_version = [
             ("cidr", self.cidr),
             ("ip_address", self.ip_address),
@@ -99,11 +99,11 @@ class Subnet(Value):
 class Interface(Value):
     """A network interface of the instance (nova's VIF).
 
-    :param mac: as the guest sees it; a reader refuses one it doesn't find
+    :param mac: as the guest sees it; readers fail if no device has it
     :param id: the link's name in network_data.json, nova's ``devname``;
-        where there is none it becomes ``interface<number>``
+        ``interface<number>`` if it is None
     :param vif_id: the port's id
-    :param mtu: in bytes; left out where DHCP hands it out
+    :param mtu: in bytes; omit it if the DHCP server announces it
     """
 
     mac: str = checked(rules.mac)
@@ -119,7 +119,7 @@ class Interface(Value):
 class Bond(Value):
     """Several links bonded into one.
 
-    :param bond_links: the ids of the links that it bonds
+    :param bond_links: the ids of the bonded links
     """
 
     id: str = checked(_word)
@@ -156,7 +156,7 @@ Link = Interface | Bond | Vlan
 class NetworkInfo(Value):
     """All links of an instance.
 
-    :param dns: servers for all of them, beside those of their subnets
+    :param dns: DNS servers of all links, beside those of their subnets
     :param floating_ips: public IPv4 addresses, for the ec2 tree
     """
 

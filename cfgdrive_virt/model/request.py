@@ -1,4 +1,4 @@
-"""What a config drive says of an instance: the request, frozen and checked."""
+"""The content of a config drive: the request, frozen and checked."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cfgdrive_virt.model.value import Value, checked, kinds_of, many, nested
 #: Secrets that a guest needs once, by the names of a request's fields.
 ONE_SHOT = ("admin_pass", "user_data")
 
-_name = rules.text(least=1, most=255)
-_word = rules.text(least=1, most=255, one_line=True)
+_name = rules.text(min_length=1, max_length=255)
+_word = rules.text(min_length=1, max_length=255, one_line=True)
 _tags = checked(rules.list_of(_word), default=())
 
 
 def _public_key(value: Any) -> str:
-    key: str = rules.text(least=1)(value)
+    key: str = rules.text(min_length=1)(value)
     if "\0" in key:
         raise ValueError("must not contain a NUL character")
     return key
@@ -48,7 +48,7 @@ def _cpus(value: Any) -> tuple[int, ...]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Keypair(Value):
-    """A key that lets somebody in.
+    """A key for logging in to the guest.
 
     :param type: ``ssh``, or ``x509`` for Windows (a certificate in PEM)
     """
@@ -62,8 +62,8 @@ class Keypair(Value):
 class InjectedFile(Value):
     """A file for the guest (nova's personality).
 
-    :param path: where the guest is to put it; any characters but NUL
-    :param content: any bytes; in a document a text or ``{base64: ...}``
+    :param path: its path in the guest; any characters but NUL
+    :param content: any bytes; in a document a string or ``{base64: ...}``
     """
 
     path: str = checked(rules.path)
@@ -74,7 +74,7 @@ class InjectedFile(Value):
 class NicDevice(Value):
     """The tags of a network interface.
 
-    :param bus: ``pci``, ``usb``, ``scsi``, ``ide`` or ``xen``; learnt from
+    :param bus: ``pci``, ``usb``, ``scsi``, ``ide`` or ``xen``; read from
         the defined domain, like the address
     """
 
@@ -91,7 +91,7 @@ class DiskDevice(Value):
     """The tags of a disk.
 
     :param serial: as the guest sees it, nova's volume id
-    :param path: the device's path in the guest, where it is known
+    :param path: the device's path in the guest, if known
     """
 
     serial: str | None = checked(_word, default=None)
@@ -105,7 +105,7 @@ class DiskDevice(Value):
 class ShareDevice(Value):
     """A file share (virtiofs).
 
-    :param tag: the name that the guest mounts it by
+    :param tag: the name by which the guest mounts it
     """
 
     share_id: str = checked(_word)
@@ -120,7 +120,7 @@ Device = NicDevice | DiskDevice | ShareDevice
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ec2Ids(Value):
-    """Names in the style of EC2; derived from the uuid where not given."""
+    """Names in the style of EC2; by default derived from the uuid."""
 
     instance_id: str | None = checked(_word, default=None)
     ami_id: str | None = checked(_word, default=None)
@@ -131,33 +131,33 @@ class Ec2Ids(Value):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigDriveRequest(Value):
-    """Everything that decides on a config drive and its content.
+    """Everything that determines a config drive and its content.
 
-    All errors are raised at once, as ``InvalidRequest``.  What is secret
-    (admin_pass, user data, keys, random_seed, the content of files, vendor
-    data) is in no ``repr`` and in no error.
+    One ``InvalidRequest`` lists all errors.  Secrets (admin_pass, user data,
+    keys, random_seed, the content of files, vendor data) are in no ``repr``
+    and in no error.
 
     :param uuid: the instance's
-    :param instance_id: the reader's; by default the uuid.  Another one makes
-        cloud-init take the guest for a new one, at its next boot
+    :param instance_id: the reader's; by default the uuid.  If it changes,
+        cloud-init treats the guest as a new instance at its next boot
     :param name: the display name
-    :param hostname: ``[api] dhcp_domain`` is added where one is set
-    :param metadata: texts to texts, ``meta`` in meta_data.json
+    :param hostname: ``[api] dhcp_domain`` is appended, if it is set
+    :param metadata: strings to strings, ``meta`` in meta_data.json
     :param user_data: bytes, at most 65,535 in base64
-    :param vendor_data: what vendor_data.json holds; None takes the file
-        that ``[api] vendordata_jsonfile_path`` names
+    :param vendor_data: the content of vendor_data.json; None: that of the
+        file that ``[api] vendordata_jsonfile_path`` names
     :param vendor_data2: target to JSON, beside ``static``
     :param admin_pass: the administrator's password
-    :param random_seed: bytes for the guest's entropy pool; None makes new
-    :param network_config: interfaces(5) text, rendered, for old readers
-    :param devices: tagged devices; a bus or address that is None is learnt
+    :param random_seed: bytes for the guest's entropy pool; None: new ones
+    :param network_config: rendered interfaces(5) text, for old readers
+    :param devices: tagged devices; if bus or address is None, it is read
         from the domain
-    :param dedicated_cpus: host CPUs pinned to the instance alone
+    :param dedicated_cpus: host CPUs pinned to this instance only
     :param block_device_mapping: ec2's names of devices, such as ``root``
     :param flavor: the flavor's name
-    :param image_properties: as Glance has them; the ``hw_`` ones of disk,
-        cdrom, machine and architecture and ``img_config_drive`` decide
-    :param config_drive: whether the tenant asked for one
+    :param image_properties: those of Glance; the library uses the ``hw_``
+        ones of disk, cdrom, machine and architecture and ``img_config_drive``
+    :param config_drive: whether the tenant requested a config drive
     :param launched: whether the instance ran before (nova's launched_at)
     """
 
@@ -181,7 +181,7 @@ class ConfigDriveRequest(Value):
     )
     injected_files: tuple[InjectedFile, ...] = many(InjectedFile)
     admin_pass: str | None = checked(
-        rules.text(least=1), default=None, secret=True
+        rules.text(min_length=1), default=None, secret=True
     )
     random_seed: bytes | None = checked(
         _random_seed, default=None, secret=True
@@ -214,14 +214,14 @@ class ConfigDriveRequest(Value):
 class RenderedRequest(Value):
     """A config drive whose files the compute service renders itself.
 
-    As nova does, whose InstanceMetadata knows more than a request can say.
-    Nothing is added, and nothing left out but secrets that have been
-    forgotten.  What such a service knows only when it makes an instance, the
-    drive that is there tells it: :meth:`ConfigDriveDriver.recall`.
+    Nova does so: its InstanceMetadata has more data than a request.  Nothing
+    is added, and only forgotten secrets are left out.  What such a service
+    knows only while it creates an instance, it can read from the existing
+    drive: :meth:`ConfigDriveDriver.recall`.
 
     :param uuid: the instance's
     :param files: paths such as ``openstack/latest/meta_data.json`` to bytes;
-        without any it can be planned, and not built
+        without any, the drive can be planned but not built
     :param image_properties: as in :class:`ConfigDriveRequest`, like
         config_drive and launched
     """

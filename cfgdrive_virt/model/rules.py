@@ -1,6 +1,7 @@
-"""What a field may hold: each rule returns the value it keeps.
+"""Rules on the values of fields; each returns the value to keep.
 
-A rule raises ValueError with the rule in words, beginning with "must".
+If a value breaks the rule, the rule raises ValueError with a message that
+begins with "must".
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
-#: Readers recurse over JSON, and a stack is finite.
+#: Readers parse JSON recursively, with a limited stack.
 _JSON_DEPTH = 64
-#: Python refuses to write integers much longer than these 600 digits.
+#: About 600 digits; Python refuses to print much longer integers.
 _JSON_BITS = 2000
 
 
 class FrozenDict(dict[str, Any]):
-    """A dict that stays as it was made; it can be hashed and pickled."""
+    """An immutable dict; it can be hashed and pickled."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("this mapping can't be changed")
@@ -43,15 +44,17 @@ class FrozenDict(dict[str, Any]):
 
 
 def text(
-    *, most: int = 65_535, least: int = 0, one_line: bool = False
+    *, max_length: int = 65_535, min_length: int = 0, one_line: bool = False
 ) -> Rule:
-    """Accept Unicode text of so many characters."""
+    """Accept Unicode text; the lengths are in characters."""
 
     def rule(value: Any) -> str:
         if not isinstance(value, str):
             raise ValueError("must be a string (in YAML, put it in quotes)")
-        if not least <= len(value) <= most:
-            raise ValueError(f"must be {least} to {most:,} characters long")
+        if not min_length <= len(value) <= max_length:
+            raise ValueError(
+                f"must be {min_length} to {max_length:,} characters long"
+            )
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -65,7 +68,7 @@ def text(
     return rule
 
 
-_any_text = text(most=1 << 30)
+_any_text = text(max_length=1 << 30)
 
 
 def one_of(*choices: str) -> Rule:
@@ -79,28 +82,28 @@ def one_of(*choices: str) -> Rule:
     return rule
 
 
-def integer(least: int, most: int) -> Rule:
-    """Accept a whole number in a range, its ends included."""
+def integer(minimum: int, maximum: int) -> Rule:
+    """Accept a whole number in a range, ends included."""
 
     def rule(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError("must be a whole number")
-        if not least <= value <= most:
-            raise ValueError(f"must be {least:,} to {most:,}")
+        if not minimum <= value <= maximum:
+            raise ValueError(f"must be {minimum:,} to {maximum:,}")
         return value
 
     return rule
 
 
 def boolean(value: Any) -> bool:
-    """Accept true or false, and no word for them."""
+    """Accept true or false, but no string for them."""
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
     return value
 
 
 def canonical_uuid(value: Any) -> str:
-    """Accept a UUID as libvirt and nova write it (RFC 9562, hyphens)."""
+    """Accept a UUID with hyphens (RFC 9562), as libvirt and nova write it."""
     try:
         canonical = str(uuid.UUID(value))
     except (ValueError, AttributeError, TypeError):
@@ -114,7 +117,7 @@ def canonical_uuid(value: Any) -> str:
 
 def hostname(value: Any) -> str:
     """Accept a host name, bare or fully qualified (RFC 1123, and ``_``)."""
-    name = text(least=1, most=253)(value)
+    name = text(min_length=1, max_length=253)(value)
     if not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueError(
             "must be a host name: letters, digits, '-', '_' and '.',"
@@ -124,7 +127,7 @@ def hostname(value: Any) -> str:
 
 
 def mac(value: Any) -> str:
-    """Accept a MAC address, kept in lower case."""
+    """Accept a MAC address; return it in lower case."""
     if not isinstance(value, str) or not _MAC.fullmatch(value.lower()):
         raise ValueError(
             "must be a MAC address in quotes, such as 'fa:16:3e:00:00:01'"
@@ -133,12 +136,12 @@ def mac(value: Any) -> str:
 
 
 def ip_address(value: Any) -> str:
-    """Accept an IPv4 or IPv6 address, kept in its canonical form."""
+    """Accept an IPv4 or IPv6 address; return its canonical form."""
     try:
         if not isinstance(value, str) or "%" in value:
             raise ValueError
         address = ipaddress.ip_address(value)
-        # Pythons differ in how they write it.
+        # Python's versions differ in how they print it.
         mapped = getattr(address, "ipv4_mapped", None)
         return f"::ffff:{mapped}" if mapped else str(address)
     except ValueError:
@@ -154,7 +157,7 @@ def ipv4_address(value: Any) -> str:
 
 
 def cidr(value: Any) -> str:
-    """Accept a network such as 192.0.2.0/24, kept without host bits."""
+    """Accept a network such as 192.0.2.0/24; host bits are cleared."""
     try:
         if not isinstance(value, str) or "/" not in value or "%" in value:
             raise ValueError
@@ -166,7 +169,7 @@ def cidr(value: Any) -> str:
 
 
 def content(value: Any) -> bytes:
-    """Accept bytes, a text (kept as UTF-8) or ``{base64: ...}``."""
+    """Accept bytes, a string (encoded in UTF-8) or ``{base64: ...}``."""
     if isinstance(value, (bytes, bytearray)):
         return bytes(value)
     if isinstance(value, str):
@@ -185,7 +188,7 @@ def content(value: Any) -> bytes:
 
 
 def utf8(value: Any) -> bytes:
-    """Accept content that is text in UTF-8."""
+    """Accept content that is valid UTF-8."""
     raw = content(value)
     try:
         raw.decode()
@@ -196,16 +199,16 @@ def utf8(value: Any) -> bytes:
 
 def path(value: Any) -> str:
     """Accept the path of a file in a guest: any characters but NUL."""
-    name: str = text(least=1, most=4096)(value)
+    name: str = text(min_length=1, max_length=4096)(value)
     if "\0" in name:
         raise ValueError("must not contain a NUL character")
     return name
 
 
 def user_data(value: Any) -> bytes | None:
-    """Accept user data that nova's API would: 65,535 bytes in base64.
+    """Accept user data with nova's limit: 65,535 bytes in base64.
 
-    Nothing at all is no user data.
+    Empty user data becomes None.
     """
     raw = content(value)
     coded = 4 * math.ceil(len(raw) / 3)
@@ -217,12 +220,12 @@ def user_data(value: Any) -> bytes | None:
 
 
 def json_value(value: Any) -> Any:
-    """Accept what JSON can say (RFC 8259), kept frozen."""
+    """Accept a JSON value (RFC 8259); return it frozen."""
     return _frozen(value, _JSON_DEPTH)
 
 
 def vendor_data(value: Any) -> Any:
-    """Accept vendor data as cloud-init does: an object, a list or a text."""
+    """Accept what cloud-init accepts: an object, a list or a string."""
     if not isinstance(value, (Mapping, list, tuple, str)):
         raise ValueError("must be a mapping, a list or a string")
     return json_value(value)
@@ -236,12 +239,12 @@ def json_object(value: Any) -> Any:
 
 
 def mapping_of_text(value: Any) -> Any:
-    """Accept a mapping of texts to texts, as instance metadata is."""
+    """Accept a mapping of strings to strings, as in instance metadata."""
     if not isinstance(value, Mapping):
         raise ValueError("must be a mapping")
     for key, item in value.items():
         try:
-            text(least=1)(key), text()(item)
+            text(min_length=1)(key), text()(item)
         except ValueError as error:
             name = ascii(key)[:60] if isinstance(key, str) else "a key"
             raise ValueError(
@@ -251,7 +254,7 @@ def mapping_of_text(value: Any) -> Any:
 
 
 def list_of(rule: Rule) -> Rule:
-    """Accept a list whose items obey a rule, kept as a tuple."""
+    """Accept a list whose items obey a rule; return a tuple."""
 
     def all_of(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, (list, tuple)):
@@ -268,7 +271,7 @@ def list_of(rule: Rule) -> Rule:
 
 
 def unique(*attributes: str) -> Rule:
-    """Accept values no two of which share one of these attributes."""
+    """Accept values if each of these attributes is unique among them."""
 
     def rule(values: tuple[Any, ...]) -> tuple[Any, ...]:
         for attribute in attributes:

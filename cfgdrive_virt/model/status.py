@@ -1,4 +1,4 @@
-"""How it stands with a drive: fresh, stale, damaged or missing."""
+"""The status of a drive: fresh, stale, damaged or missing."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ MISSING: Literal["missing"] = "missing"
 
 State = Literal["fresh", "stale", "damaged", "missing"]
 
-_MOST = 8
+_MAX_DETAILS = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Status:
-    """What is in a drive's place, beside what should be.
+    """An existing drive, compared with the wanted one.
 
-    :param details: of a stale drive what has changed, by key, never by value;
-        of a damaged one what is wrong
-    :param contents: what a fresh or stale drive holds
+    :param details: of a stale drive the changed keys, never their values; of
+        a damaged drive what is wrong
+    :param contents: of a fresh or stale drive
     """
 
     location: Location
@@ -34,6 +34,7 @@ class Status:
     def __str__(self) -> str:
         if not self.details:
             return self.state
-        more = len(self.details) - _MOST
+        more = len(self.details) - _MAX_DETAILS
         rest = [f"and {more} more"] if more > 0 else []
-        return f"{self.state}: {', '.join((*self.details[:_MOST], *rest))}"
+        shown = (*self.details[:_MAX_DETAILS], *rest)
+        return f"{self.state}: {', '.join(shown)}"

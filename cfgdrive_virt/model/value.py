@@ -3,9 +3,8 @@
 A field is declared with :func:`checked` (a scalar), :func:`nested` (another
 value), :func:`many` (a tuple of values) or :func:`kinds_of` (a tuple of values
 of several kinds).  Making a :class:`Value` runs every rule and raises one
-``InvalidRequest`` that lists every broken one, so that whoever wrote the
-values mends them in one go.  :func:`from_mapping` does the same for a whole
-document.
+``InvalidRequest`` that lists every broken one, so that all can be fixed in
+one go.  :func:`from_mapping` does the same for a whole document.
 """
 
 from __future__ import annotations
@@ -62,17 +61,17 @@ def checked(
 
 
 def nested(kind: type[Value]) -> Any:
-    """Declare a field with one value of a kind, by default an empty one."""
+    """Declare a field with one value of a kind, empty by default."""
     return _field(_Spec(_instance_of(kind), of=kind), default_factory=kind)
 
 
 def many(kind: type[Value], rule: Rule = tuple) -> Any:
-    """Declare a tuple of values of one kind, and a rule on all of them."""
+    """Declare a tuple of values of one kind, with a rule on the tuple."""
     return _field(_Spec(_tuple_of(kind, rule), of=kind, many=True), ())
 
 
 def kinds_of(kinds: Mapping[str, type[Value]], rule: Rule = tuple) -> Any:
-    """Declare a tuple of values, the kind told by ``type`` in a document."""
+    """Declare a tuple of values; ``type`` in a document selects the kind."""
     kind = tuple(kinds.values())
     return _field(_Spec(_tuple_of(kind, rule), of=kinds, many=True), ())
 
@@ -92,7 +91,7 @@ def _tuple_of(kind: type[Value] | tuple[type[Value], ...], then: Rule) -> Rule:
             raise ValueError("must be a list")
         if not all(isinstance(item, kind) for item in value):
             kinds = kind if isinstance(kind, tuple) else (kind,)
-            names = " or ".join(known.__name__ for known in kinds)
+            names = " or ".join(item.__name__ for item in kinds)
             raise ValueError(f"must contain only {names} values")
         return then(tuple(value))
 
@@ -100,7 +99,7 @@ def _tuple_of(kind: type[Value] | tuple[type[Value], ...], then: Rule) -> Rule:
 
 
 class Value:
-    """Be the base of frozen, slotted dataclasses whose fields have rules."""
+    """Base class of frozen, slotted dataclasses whose fields have rules."""
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
@@ -121,7 +120,7 @@ class Value:
             raise InvalidRequest(problems)
 
     def _conflicts(self) -> Iterator[Problem]:
-        """Yield what is wrong between fields that are right by themselves."""
+        """Yield problems between fields that are valid by themselves."""
         return iter(())
 
 
@@ -137,7 +136,7 @@ def _apply(spec: _Spec, given: Any) -> Any:
 def _problem(path: str, spec: _Spec, given: Any, error: ValueError) -> Problem:
     hidden = spec.secret or spec.of is not None
     value = show(given, secret=hidden)
-    # Where something inside is wrong, the outside is no news.
+    # If an item is wrong, the container's size does not help.
     scalar = given is None or isinstance(given, (str, bytes, int, float))
     if not scalar and not str(error).startswith("must be a "):
         value = ""
@@ -145,7 +144,7 @@ def _problem(path: str, spec: _Spec, given: Any, error: ValueError) -> Problem:
 
 
 def show(value: Any, *, secret: bool = False) -> str:
-    """Return a value as an error may print it: short, a secret unseen."""
+    """Return a value for an error: short, and without secrets."""
     kinds = {
         "str": "a string", "bytes": "bytes", "int": "a number",
         "float": "a number", "bool": "a boolean", "NoneType": "nothing",
@@ -153,7 +152,7 @@ def show(value: Any, *, secret: bool = False) -> str:
     }  # fmt: skip
     kind = kinds.get(type(value).__name__, type(value).__name__)
     simple = value is None or isinstance(value, (str, int, float))
-    # Python itself refuses to print integers beyond some thousand digits.
+    # Python refuses to print integers of more than some thousand digits.
     long = isinstance(value, int) and value.bit_length() > _PRINTED_BITS
     if secret or long or not simple:
         size = f" of {len(value)}" if hasattr(value, "__len__") else ""
@@ -163,11 +162,11 @@ def show(value: Any, *, secret: bool = False) -> str:
 
 
 def from_mapping(kind: type[_V], document: Any) -> _V:
-    """Make a value, and all that it holds, of a parsed document.
+    """Make a value, with its nested values, from a parsed document.
 
-    :param document: what a YAML or JSON parser gave
-    :raises InvalidRequest: with every problem of the document; a value that
-        is a secret, or whose field isn't known, is never shown
+    :param document: the result of a YAML or JSON parser
+    :raises InvalidRequest: with every problem of the document; the value of a
+        secret or of an unknown field is never shown
     """
     problems: list[Problem] = []
     value = _read(kind, document, "", problems)
@@ -179,7 +178,7 @@ def from_mapping(kind: type[_V], document: Any) -> _V:
 def _read(
     kind: type[_V], document: Any, path: str, problems: list[Problem]
 ) -> _V | None:
-    """Return the value, or None after adding what is wrong to problems."""
+    """Return the value, or add to problems and return None."""
     if not isinstance(document, Mapping):
         problems.append(
             Problem(path, show(document, secret=True), "must be a mapping")
@@ -192,7 +191,7 @@ def _read(
     for field in dataclasses.fields(kind):
         name, spec = field.name, specs[field.name]
         where = f"{path}.{name}" if path else name
-        # An absent key and an empty one ("user_data:") say the same.
+        # An absent key and an empty one ("user_data:") mean the same.
         if document.get(name) is not None:
             found = len(problems)
             value = _read_field(spec, document[name], where, problems)
@@ -206,7 +205,7 @@ def _read(
         except InvalidRequest as error:
             problems.extend(problem.below(path) for problem in error.problems)
             return None
-    # It can't be made; its other fields may have something wrong as well.
+    # It can't be made; report problems of the other fields, too.
     for name, value in arguments.items():
         try:
             _apply(specs[name], value)
@@ -251,10 +250,10 @@ def _read_item(
 def _unknown(
     specs: Mapping[str, _Spec], document: Mapping[Any, Any], path: str
 ) -> Iterator[Problem]:
-    # The value stays unseen: a password under a misspelt name is a password.
+    # Never show the value: a password in a misspelt field is a password.
     for key in document:
         if key not in specs:
-            # What is no name may be a line of some other file, or a secret.
+            # An invalid name may be a line of another file, or a secret.
             plain = isinstance(key, str) and _NAME.fullmatch(key)
             name = str(key) if plain else show(key, secret=True)
             close = difflib.get_close_matches(name, specs, 1)

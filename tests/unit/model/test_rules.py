@@ -49,7 +49,7 @@ def test_a_text_has_no_lone_surrogates(value: str) -> None:
     ("length", "fits"), [(1, False), (2, True), (4, True), (5, False)]
 )
 def test_a_text_has_its_length_in_characters(length: int, fits: bool) -> None:
-    rule = rules.text(least=2, most=4)
+    rule = rules.text(min_length=2, max_length=4)
     if fits:
         assert rule("😀" * length) == "😀" * length
     else:
