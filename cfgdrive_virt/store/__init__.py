@@ -1,1 +1,1 @@
-"""The bytes of a drive go where they belong, all or nothing."""
+"""The bytes of a drive go to their location, all or nothing."""

@@ -1,10 +1,10 @@
-"""Bytes become a file, all of them or none.
+"""Bytes become a file, whole or not at all.
 
-A file is written without a name, flushed, given a temporary name beside its
-own, renamed, and the directory flushed: whatever is killed, a reader sees the
-whole file or none, and never one that others may read (0600 from its first
-byte).  Where the file system has no files without names, such as NFS, it is
-written under the temporary one.
+The file is written without a name, flushed, linked to a temporary name in its
+directory and renamed; then the directory is flushed.  If the process is
+killed, readers see the whole file or none.  The mode is 0600 from the first
+byte.  On a file system without unnamed files, such as NFS, the file is written
+under the temporary name.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from cfgdrive_virt.store.os_error import explained
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMELESS = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
-#: What file systems say that have no files without names.
+#: Errors of file systems that have no unnamed files.
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
 
 def write_file(
     path: Path, data: bytes, *, temporary: str, owner: Path | None = None
 ) -> None:
-    """Write a file that appears under its name whole, with mode 0600.
+    """Write a file with mode 0600 that appears whole under its name.
 
-    :param temporary: a name in the same directory for it to have first;
-        what has that name is a former writer's leftover, and is removed
-    :param owner: a directory whose owner is to own the file
-    :raises StoreError: if it can't be written; nothing new is left behind,
-        but where a file was replaced and only the last flush failed
+    :param temporary: a temporary name in the same directory; an existing file
+        of that name is the leftover of a killed writer, and is removed
+    :param owner: a directory whose owner gets the file
+    :raises StoreError: if it can't be written; then no new file is left
+        behind, unless an existing file was replaced and only the last flush
+        failed
     """
     with explained(f"can't write {path}"):
         directory = os.open(path.parent, _DIRECTORY | os.O_NOFOLLOW)
@@ -68,7 +69,7 @@ def _write(directory: int, name: str, data: bytes, owner: Path | None) -> None:
         nameless = False
         handle = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
     try:
-        # A umask may take bits away; without its owner's it is no use.
+        # The umask may have removed the owner's bits.
         os.fchmod(handle, 0o600)
         view = memoryview(data)
         while view:
@@ -77,14 +78,14 @@ def _write(directory: int, name: str, data: bytes, owner: Path | None) -> None:
             give_to_owner(handle, owner)
         os.fsync(handle)
         if nameless:
-            # The way of open(2), O_TMPFILE, for those who aren't root.
+            # As open(2), O_TMPFILE, describes for processes without root.
             os.link(f"/proc/self/fd/{handle}", name, dst_dir_fd=directory)
     finally:
         os.close(handle)
 
 
 def flush_directory(directory: Path) -> None:
-    """Make what happened to names in a directory last.
+    """Make changes of the names in a directory durable.
 
     :raises StoreError: if it can't be flushed
     """

@@ -1,7 +1,7 @@
 """Drives in files: ``<instances_path>/<uuid>/disk.config``.
 
-For rescue it is ``disk.config.rescue``; one that is kept for a resize's revert
-is in ``<uuid>_resize``, as nova has them.
+A rescue's drive is ``disk.config.rescue``; the drive that is kept to revert a
+resize is in ``<uuid>_resize``.  The names are nova's.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from cfgdrive_virt.store.atomic_write import flush_directory, write_file
 from cfgdrive_virt.store.file_system import give_to_owner
 from cfgdrive_virt.store.os_error import MissingError, explained
 
-#: What nova adds to the name of an instance's directory.
+#: Nova's suffix for an instance's directory during a resize.
 RESIZE_SUFFIX = "_resize"
 
 _TEMPORARY = ".new"
-#: What follows the name of a drive in its mark: see migration_files.
+#: Suffix of the file that marks a migrating drive: see migration_files.
 MIGRATING = ".migrating"
-#: Not to be held up by a pipe, nor led elsewhere by a link.
+#: Don't block on a pipe, and don't follow a link.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _INSTANCE = re.compile(
     rf"([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})(?:{RESIZE_SUFFIX})?"
@@ -46,8 +46,8 @@ class FileStore:
     """The drives of one kind below one directory.
 
     :param root: nova's ``instances_path``; it must exist
-    :param name: of their files
-    :param suffix: of the names of their directories, after the UUID
+    :param name: name of the drives' files
+    :param suffix: suffix of the directories' names, after the UUID
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class FileStore:
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive.
 
-        :raises StoreError: if what is there is no regular file, in a
-            directory of its own
+        :raises StoreError: if the path isn't a regular file in a directory
+            that isn't a link
         """
         return _is_a_drive(self.location(uuid).path)
 
-    def read(self, location: Location, most: int) -> bytes | None:
-        """Return what a file holds; None if there is none.
+    def read(self, location: Location, max_bytes: int) -> bytes | None:
+        """Return a file's content; None if there is no file.
 
-        :param most: bytes that it may hold
-        :raises DriveUnreadable: if this process has no right to
-        :raises StoreError: if it holds more, is no regular file, or can't be
-            read
+        :param max_bytes: maximum size
+        :raises DriveUnreadable: if this process lacks the permission
+        :raises StoreError: if it is larger, is not a regular file, or can't
+            be read
         """
         assert isinstance(location, FileLocation)
         path = location.path
@@ -84,21 +84,21 @@ class FileStore:
             if not _is_a_drive(path):
                 return None
             with _reading(f"can't read {path}"):
-                data = _read(path, most + 1)
+                data = _read(path, max_bytes + 1)
         except MissingError:
             return None
-        if len(data) > most:
-            raise StoreError(f"{path} holds more than {most:,} bytes")
+        if len(data) > max_bytes:
+            raise StoreError(f"{path} holds more than {max_bytes:,} bytes")
         return data
 
-    # Of files all is seen at once: to be thorough takes no more.
+    # Unlike in Ceph, a thorough sweep costs no more than any other.
     def sweep(self, uuid: str, *, thorough: bool) -> None:  # noqa: ARG002
-        """Remove what a writer that was killed may have left.
+        """Remove the leftovers of killed writers.
 
-        And the mark of a drive that was placed for a guest on its way: it is
-        used now.
+        Also remove the file that marks the drive of a migrating guest: the
+        drive is in use now.
 
-        :raises StoreError: if it can't be removed
+        :raises StoreError: if they can't be removed
         """
         for suffix in (_TEMPORARY, MIGRATING):
             path = self.location(uuid).path.with_name(self._name + suffix)
@@ -106,10 +106,10 @@ class FileStore:
                 path.unlink(missing_ok=True)
 
     def write(self, uuid: str, data: bytes) -> FileLocation:
-        """Write an instance's drive, in place of one that is there.
+        """Write an instance's drive; replace an existing one.
 
-        :raises StoreError: if it can't be written; a drive that was there
-            before is there still, it or the new one, and nothing else
+        :raises StoreError: if it can't be written; then there is still the
+            existing drive or, if only the last flush failed, the new one
         """
         location = self.location(uuid)
         directory = location.path.parent
@@ -134,17 +134,17 @@ class FileStore:
         return location
 
     def take_from(self, other: FileStore, uuid: str) -> bool:
-        """Move an instance's drive here from another kind's place.
+        """Move an instance's drive from another store to this one.
 
-        Tell whether there was one; one that is here is replaced.
+        Tell whether there was one; it replaces an existing drive.
 
-        :raises StoreError: if it can't be moved; it is in one place, then
+        :raises StoreError: if it can't be moved; it is in one of the stores
         """
         source, target = other.location(uuid).path, self.location(uuid).path
         there = other.exists(uuid)
         self.exists(uuid)
         if not there:
-            # Somebody may have been killed who had just moved it.
+            # A process may have been killed right after moving it.
             other.delete(uuid)
             return False
         with explained(f"can't move {source} to {target}"):
@@ -158,7 +158,7 @@ class FileStore:
     def delete(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.
 
-        The instance's directory goes too once it is empty.
+        Also remove the instance's directory, if it is empty then.
 
         :raises StoreError: if it can't be removed
         """
@@ -174,11 +174,11 @@ class FileStore:
         return existed
 
     def drives(self) -> Iterator[StoredDrive]:
-        """Yield all drives, and what killed writers left of some.
+        """Yield all drives, and the leftovers of killed writers.
 
-        What is no regular file, in a directory of its own, is passed over.
+        Skip what isn't a regular file in a directory that isn't a link.
 
-        :raises StoreError: if they can't be looked at
+        :raises StoreError: if they can't be accessed
         """
         with explained(f"can't list {self.root}"):
             names = sorted(os.listdir(self.root))
@@ -189,25 +189,25 @@ class FileStore:
                     directory / name,
                     directory / (name + _TEMPORARY),
                 ):
-                    # What can't be looked into is nobody's to remove.
+                    # Skip directories that this process can't list.
                     with contextlib.suppress(MissingError, DriveUnreadable):
                         if _is_plain(path):
                             yield _listed(FileLocation(found[1], path))
 
     def look(self, location: Location) -> StoredDrive:
-        """Return what there is to know of what :meth:`drives` told of.
+        """Return the current state of a file that :meth:`drives` yielded.
 
-        :raises StoreError: if it is gone, or can't be looked at
+        :raises StoreError: if it is gone, or can't be accessed
         """
         assert isinstance(location, FileLocation)
         return _stored(location)
 
     def remove(self, location: Location) -> bool:
-        """Remove one file that :meth:`drives` told of.
+        """Remove one file that :meth:`drives` yielded.
 
-        The instance's directory goes too once it is empty.
+        Also remove the instance's directory, if it is empty then.
 
-        :raises StoreError: if somebody uses it, or it can't be removed
+        :raises StoreError: if it is in use, or can't be removed
         """
         assert isinstance(location, FileLocation)
         try:
@@ -230,12 +230,12 @@ class FileStore:
         flush_directory(self.root)
 
 
-def _read(path: Path, most: int) -> bytes:
+def _read(path: Path, size: int) -> bytes:
     handle = os.open(path, _READ)
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise StoreError(f"{path} is not a regular file")
-        return file.read(most)
+        return file.read(size)
 
 
 @contextlib.contextmanager
@@ -268,7 +268,7 @@ def _stored(location: FileLocation) -> StoredDrive:
 
 
 def _is_plain(path: Path) -> bool:
-    """Tell whether there is a regular file, in a directory of its own."""
+    """Tell whether it is a regular file in a directory that isn't a link."""
     with _reading(f"can't access {path}"):
         return (
             not path.parent.is_symlink()
@@ -281,7 +281,7 @@ def _listed(location: FileLocation) -> StoredDrive:
     try:
         return _stored(location)
     except DriveUnreadable:
-        # Nobody can tell whose it is, so nobody removes it.
+        # Its builder is unknown, so it is not ours to remove.
         with explained(f"can't access {location}"):
             status = location.path.lstat()
         return StoredDrive(
@@ -290,10 +290,9 @@ def _listed(location: FileLocation) -> StoredDrive:
 
 
 def _lock_holders(handle: int) -> tuple[str, ...]:
-    """Return who has locked a file, as QEMU does with its disks.
+    """Return the processes that lock a file, as QEMU does with its disks.
 
-    Source: fcntl(2), open file description locks; their holders stay
-    unnamed.
+    Source: fcntl(2); the holders of open file description locks are unknown.
     """
     # struct flock: type, whence, start, length (0: to the end), pid
     asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

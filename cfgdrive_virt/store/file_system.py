@@ -1,4 +1,4 @@
-"""What there is to know of the file system below instances_path."""
+"""The properties of the file system below instances_path."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def give_to_owner(path: Path | int, root: Path) -> None:
-    """Give what root made to the owner of the directory it is in.
+    """Give a file or directory that root created to the owner of ``root``.
 
-    :param path: or an open file's descriptor
+    :param path: a path, or the descriptor of an open file
 
-    An operator's command, run as root, must not lock the compute service
-    out of what it owns.
+    A command that an operator runs as root must not lock the compute service
+    out of its own files.
     """
     owner = root.stat()
     with contextlib.suppress(PermissionError):
@@ -30,11 +30,11 @@ def give_to_owner(path: Path | int, root: Path) -> None:
 def type_of(directory: Path) -> str:
     """Return the type of the file system that holds a directory.
 
-    As mount(8) names it, such as ``ext4``, ``nfs4`` or ``fuse.glusterfs``;
-    empty where that isn't told.  A directory that isn't there yet is judged
-    by the nearest one above it.  Source: proc(5), /proc/pid/mountinfo.
+    It is mount(8)'s name, such as ``ext4``, ``nfs4`` or ``fuse.glusterfs``;
+    empty if it is unknown.  For a directory that doesn't exist yet, the
+    nearest existing parent counts.  Source: proc(5), /proc/pid/mountinfo.
     """
-    # Not by device numbers: a subvolume of btrfs has one of its own.
+    # Not by device numbers: each btrfs subvolume has its own.
     place = Path(os.path.realpath(directory))
     found, best = "", -1
     with (
@@ -48,7 +48,7 @@ def type_of(directory: Path) -> str:
                 re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), fields[4])
             )
             depth = len(point.parts)
-            # Of two mounts on one place the later one hides the other.
+            # Of two mounts on one path, the later one hides the other.
             if depth >= best and place.is_relative_to(point):
                 found, best = fields[fields.index("-") + 1], depth
     return found
@@ -57,9 +57,9 @@ def type_of(directory: Path) -> str:
 def supports_direct_io(directory: Path) -> bool:
     """Tell whether files below a directory can be opened with O_DIRECT.
 
-    QEMU's cache modes none and directsync need it; some file systems, tmpfs
-    among them, don't have it.  A directory that isn't there yet is judged by
-    the nearest one above it.
+    QEMU's cache modes none and directsync need it; some file systems, such as
+    tmpfs, don't support it.  For a directory that doesn't exist yet, the
+    nearest existing parent counts.
     """
     place = _nearest(directory)
     flags = os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
@@ -68,11 +68,11 @@ def supports_direct_io(directory: Path) -> bool:
         os.close(os.open(place, flags | os.O_TMPFILE, 0o600))
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
-            # A directory that can't be written to says nothing of O_DIRECT.
+            # A directory that isn't writable says nothing about O_DIRECT.
             return error.errno != errno.EINVAL
     else:
         return True
-    # A file system without files that have no name, such as NFS.
+    # A file system without unnamed files, such as NFS.
     try:
         os.close(os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     except OSError as error:
@@ -86,5 +86,5 @@ def supports_direct_io(directory: Path) -> bool:
 def _nearest(directory: Path) -> Path:
     absolute = directory.absolute()
     places = (absolute, *absolute.parents)
-    # Unlike Path's, this one takes what can't be looked at for none.
+    # Unlike Path.is_dir, it returns False if access is denied.
     return next(place for place in places if os.path.isdir(place))  # noqa: PTH112

@@ -1,11 +1,12 @@
-"""Locks of an instance, for threads and processes alike.
+"""Locks of an instance, between threads and between processes.
 
-Builders of one instance take turns: each holds its ``drive`` lock, a file in
-``<instances_path>/locks``, while it looks and writes.  A service that works
-on the instance's domain too holds ``domain`` around it.  There are 4,096 of
-each, picked by the uuid's first three digits, so that they needn't be removed
-when instances go (removing a lock that others wait for is a race).  On a
-shared file system hosts take turns as well, so far as it has POSIX locks.
+Only one thread at a time works on an instance's drive: it holds the
+instance's ``drive`` lock, a file in ``<instances_path>/locks``, while it reads
+and writes.  A service that also works on the instance's domain holds the
+``domain`` lock around it.  There are 4,096 locks of each kind, selected by the
+uuid's first three digits, so that they needn't be removed with their instances
+(removing a lock that others wait for is a race).  On a shared file system with
+POSIX locks, they also exclude other hosts.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from cfgdrive_virt.store.os_error import explained
 
 _LOCK_PREFIX = "cfgdrive-virt"
 
-#: Between threads.  Of our own: a service that uses oslo's itself may be one
-#: of green threads, which a native one must not wait for.
+#: Between threads.  Not oslo's own: a service with green threads may use
+#: those, and a native thread must not wait for a green one.
 _SEMAPHORES = lockutils.Semaphores()
 
 
@@ -31,8 +32,8 @@ def locked(root: Path, uuid: str, what: str = "drive") -> Iterator[None]:
     """Hold one of an instance's locks.
 
     :param root: nova's ``instances_path``; it must exist
-    :param what: the lock's name; nobody takes the same one twice
-    :raises StoreError: if there is no place for locks
+    :param what: the lock's kind; the locks are not reentrant
+    :raises StoreError: if the lock file can't be created or locked
     """
     locks = root / "locks"
     name = f"{what}-{uuid[:3]}"
@@ -52,8 +53,8 @@ def locked(root: Path, uuid: str, what: str = "drive") -> Iterator[None]:
         )
         lock.__enter__()
     try:
-        # By name: to open and close a file gives up all of a process' POSIX
-        # locks on it, another thread's among them.
+        # By name: closing a file drops all POSIX locks that the process has
+        # on it, including this one.
         with explained(f"can't lock a file in {locks}"):
             give_to_owner(locks / f"{_LOCK_PREFIX}-{name}", root)
         yield

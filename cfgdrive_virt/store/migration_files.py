@@ -1,10 +1,10 @@
-"""Files by which two hosts find out whose drive is whose, while a guest moves.
+"""Files by which two hosts coordinate a drive during a live migration.
 
-The shared storage test file, which the destination makes below
-``<instances_path>/locks``: a source that sees it has the same storage.
+The shared storage test file, which the destination creates below
+``<instances_path>/locks``: if the source sees it, both hosts share storage.
 
-``disk.config.migrating`` beside a drive that has been placed for a guest, for
-as long as the guest hasn't arrived.
+``disk.config.migrating``, beside a drive that the destination has received for
+a guest, until the guest arrives.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from cfgdrive_virt.store.os_error import explained
 
 
 def make_test_file(root: Path, uuid: str, name: str) -> None:
-    """Make the shared storage test file.
+    """Create the shared storage test file.
 
     :param root: nova's ``instances_path``, with its ``locks``
     :param name: 8 to 64 hexadecimal digits
-    :raises StoreError: if it can't be made
+    :raises StoreError: if it can't be created
     """
     path = _test_file(root, uuid, name)
     with explained(f"can't create {path}"):
@@ -34,9 +34,9 @@ def make_test_file(root: Path, uuid: str, name: str) -> None:
 
 
 def sees_test_file(root: Path, uuid: str, name: str) -> bool:
-    """Tell whether the test file that another host made is here.
+    """Tell whether this host sees the test file of the other host.
 
-    :raises StoreError: if the name is invalid, or it can't be looked for
+    :raises StoreError: if the name is invalid, or the check fails
     """
     path = _test_file(root, uuid, name)
     with explained(f"can't check for {path}"):
@@ -44,16 +44,16 @@ def sees_test_file(root: Path, uuid: str, name: str) -> bool:
 
 
 def remove_test_file(root: Path, uuid: str, name: str) -> None:
-    """Remove the test file, if it is there."""
+    """Remove the test file, if it exists."""
     path = _test_file(root, uuid, name)
     with explained(f"can't remove {path}"):
         path.unlink(missing_ok=True)
 
 
 def inode(location: Location) -> int:
-    """Return what tells a file from another one in its place.
+    """Return a file's inode, to recognize a later replacement.
 
-    :raises StoreError: if it can't be looked at
+    :raises StoreError: if it can't be accessed
     """
     assert isinstance(location, FileLocation)
     with explained(f"can't access {location}"):
@@ -62,7 +62,7 @@ def inode(location: Location) -> int:
 
 @contextlib.contextmanager
 def awaiting_guest(root: Path, location: Location) -> Iterator[None]:
-    """Record that the drive, placed meanwhile, awaits its guest."""
+    """Record that the drive, written inside the context, awaits its guest."""
     path = _migrating_file(location)
     made = had = False
     with explained(f"can't create {path}"):
@@ -85,7 +85,7 @@ def awaiting_guest(root: Path, location: Location) -> Iterator[None]:
 
 
 def awaits_guest(location: Location) -> bool:
-    """Tell whether a drive was placed for a guest that hasn't arrived."""
+    """Tell whether a drive awaits a guest that hasn't arrived."""
     path = _migrating_file(location)
     with explained(f"can't access {path}"):
         return path.exists()

@@ -1,4 +1,4 @@
-"""Errors of the operating system become StoreErrors that tell what to do."""
+"""Errors of the operating system become StoreErrors with a remedy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cfgdrive_virt.exception import StoreError
 
 
 class MissingError(StoreError):
-    """What is looked for isn't there."""
+    """The file or directory doesn't exist."""
 
 
-#: What to do about errors that operators meet.
+#: Causes and remedies of the errors that operators meet.
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "the disk quota is used up; make room",
@@ -32,9 +32,9 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def explained(lead: str) -> Iterator[None]:
-    """Turn what fails meanwhile into a StoreError.
+    """Turn an OSError inside the context into a StoreError.
 
-    :param lead: what couldn't be done
+    :param lead: the action that failed
     """
     try:
         yield

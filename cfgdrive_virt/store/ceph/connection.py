@@ -1,17 +1,19 @@
-"""One connection to each Ceph cluster, kept for all threads of the process.
+"""One connection to each Ceph cluster, shared by all threads of the process.
 
-It is made when first needed, and anew once it is broken: after a time-out, or
-when the cluster has blocklisted this client.  It is never used in a child of
-a fork, whose threads it would lack, and is closed at exit.
+It is opened when first needed, and reopened once it is broken: after a
+timeout, or if the cluster has blocklisted this client.  A forked child never
+uses its parent's connection, because it lacks the connection's threads.  The
+connection is closed at exit.
 
-librados obeys no time-out that is handed to ``connect``; these bound every
-call alone: ``client_mount_timeout`` for connecting, ``rados_mon_op_timeout``
-and ``rados_osd_op_timeout`` for the rest.  What has timed out may still be
-carried out later.  One call obeys none: to open a pool that the known map of
-the cluster lacks waits for a monitor for ever.  So the map is asked first.
+librados ignores a timeout that is passed to ``connect``.  These options limit
+each call: ``client_mount_timeout`` for connecting, ``rados_mon_op_timeout``
+and ``rados_osd_op_timeout`` for the rest.  An operation that timed out may
+still take effect later.  One call has no timeout: opening a pool that isn't in
+the known map of the cluster waits for a monitor forever.  So the map is
+checked first.
 
-This module needs librados' and librbd's bindings; nothing else of ours may
-import it without them.
+This module needs the bindings of librados and librbd, which may be missing:
+other modules import it only when they need it.
 """
 
 from __future__ import annotations
@@ -34,19 +36,19 @@ from cfgdrive_virt.exception import DriveInUse, StoreError
 
 _T = TypeVar("_T")
 
-#: What both bindings raise; their OSErrors are not Python's.
+#: The exceptions of both bindings; their OSErrors are not Python's.
 ERRORS = (rados.Error, rbd.Error)
 
-#: After these a connection is kept no longer; rights come with a new one.
+#: These close the connection; only a new one gets changed capabilities.
 _BROKEN = (errno.ETIMEDOUT, errno.ESHUTDOWN, errno.EPERM, errno.EACCES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Access:
-    """Who talks to which cluster; times in seconds.
+    """The client and its cluster; timeouts are in seconds.
 
-    :param user: without "client."; None for librados' own default
-    :param ceph_conf: a path; empty for librados' own places
+    :param user: without "client."; None: librados' default
+    :param ceph_conf: a path; empty: librados' default places
     """
 
     user: str | None
@@ -56,20 +58,20 @@ class Access:
 
     @property
     def client(self) -> str:
-        """Return what Ceph calls the user."""
+        """Return the user's name in Ceph."""
         return f"client.{self.user or 'admin'}"
 
 
 class Refusal(Exception):
-    """What is asked for can't be done; tells why, in words."""
+    """A request can't be carried out; the message says why."""
 
 
 class InUse(Refusal):
-    """Somebody has it open; later it may be possible."""
+    """A client has the volume open; try again later."""
 
 
 class _Outdated(Exception):
-    """The connection is of no use, a new one might be; tells why."""
+    """The connection failed, and a new one may work."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -85,7 +87,7 @@ _kept: dict[Access, _Connection] = {}
 def in_pool(
     access: Access, pool: str, lead: str, act: Callable[[rados.Ioctx], _T]
 ) -> _T:
-    """Return what a function returns that works in a pool; see with_client."""
+    """Call a function with an open pool; see with_client."""
 
     def with_pool(client: rados.Rados) -> _T:
         if pool not in client.list_pools():
@@ -102,13 +104,13 @@ def in_pool(
 def with_client(
     access: Access, lead: str, act: Callable[[rados.Rados], _T], pool: str = ""
 ) -> _T:
-    """Return what a function returns that talks to a cluster.
+    """Call a function with a connected client, and return its result.
 
-    It is called once more, with a new connection, where the kept one doesn't
-    know of a pool or has been shut out.
+    If the kept connection doesn't know the pool, or the cluster has
+    blocklisted it, the function is called again with a new connection.
 
-    :param lead: what can't be done if it fails
-    :param pool: where it works
+    :param lead: the failed action, for the error
+    :param pool: the pool that the function uses, for the error
     :raises StoreError: if it fails
     """
     try:
@@ -143,7 +145,7 @@ def _attempt(
 
 
 def monitor_map(client: rados.Rados) -> bytes:
-    """Return the cluster's map of monitors, in JSON."""
+    """Return the cluster's monitor map, in JSON."""
     command = json.dumps({"prefix": "mon dump", "format": "json"})
     code, answer, status = client.mon_command(command, b"")
     if code:
@@ -152,7 +154,7 @@ def monitor_map(client: rados.Rados) -> bytes:
 
 
 def is_broken(error: BaseException) -> bool:
-    """Tell whether it is no use to go on with this connection."""
+    """Tell whether an error means that the connection is unusable."""
     return isinstance(error, ERRORS) and error.errno in _BROKEN
 
 
@@ -180,7 +182,7 @@ def _reason(error: rados.Error, access: Access, pool: str) -> str:
 
 @contextlib.contextmanager
 def _connection(access: Access, lead: str) -> Iterator[rados.Rados]:
-    connection = _taken(access, lead)
+    connection = _acquire(access, lead)
     try:
         yield connection.client
     except ERRORS as error:
@@ -188,27 +190,27 @@ def _connection(access: Access, lead: str) -> Iterator[rados.Rados]:
             _discard(access, connection)
         raise
     finally:
-        _leave(connection)
+        _release(connection)
 
 
-def _taken(access: Access, lead: str) -> _Connection:
+def _acquire(access: Access, lead: str) -> _Connection:
     with _lock:
         if kept := _kept.get(access):
             kept.users += 1
             return kept
-    # Outside the lock: whoever waits for a cluster holds nobody up.
-    made = _Connection(_connected(access, lead))
+    # Outside the lock: other clusters' users must not wait for this one.
+    new = _Connection(_connect(access, lead))
     with _lock:
-        kept = _kept.setdefault(access, made)
-        if kept is made:
-            return made
+        kept = _kept.setdefault(access, new)
+        if kept is new:
+            return new
         kept.users += 1
-    made.client.shutdown()
+    new.client.shutdown()
     return kept
 
 
 def _discard(access: Access, connection: _Connection | None = None) -> None:
-    """Keep a connection no longer; who uses it last closes it."""
+    """Stop keeping a connection; its last user closes it."""
     with _lock:
         kept = _kept.get(access)
         if kept is None or connection not in (None, kept):
@@ -219,7 +221,7 @@ def _discard(access: Access, connection: _Connection | None = None) -> None:
         kept.client.shutdown()
 
 
-def _leave(connection: _Connection) -> None:
+def _release(connection: _Connection) -> None:
     with _lock:
         connection.users -= 1
         done = not connection.users and connection not in _kept.values()
@@ -227,14 +229,14 @@ def _leave(connection: _Connection) -> None:
         connection.client.shutdown()
 
 
-def _connected(access: Access, lead: str) -> rados.Rados:
+def _connect(access: Access, lead: str) -> rados.Rados:
     client = rados.Rados(rados_id=access.user or "")
     try:
         _configure(client, access, lead)
-        # librados draws a client's address from chance that each thread has
-        # its own of.  A child of a fork has its parent's: in a thread that
-        # was there before, both would draw the same, and the cluster take
-        # one for the other.
+        # librados makes a client's address from a random generator of the
+        # thread.  A forked child inherits its state: in the same thread,
+        # parent and child would get the same address, and the cluster would
+        # confuse them.
         with ThreadPoolExecutor(max_workers=1) as thread:
             thread.submit(client.connect).result()
     except rados.Error as error:
@@ -275,10 +277,10 @@ def _configure(client: rados.Rados, access: Access, lead: str) -> None:
         ("client_mount_timeout", str(access.connect_timeout)),
         ("rados_mon_op_timeout", operation),
         ("rados_osd_op_timeout", operation),
-        # With a cache, what a flush said may be taken back: an OSD that is
-        # lost between a flush and close() loses later writes in silence.
+        # With a cache, a successful flush proves nothing: if an OSD is lost
+        # between a flush and close(), later writes are lost silently.
         ("rbd_cache", "false"),
-        # What goes wrong is raised.
+        # Errors are raised instead.
         ("log_to_stderr", "false"),
         ("err_to_stderr", "false"),
     ):
@@ -321,11 +323,11 @@ def _readable(path: str) -> bool:
 
 
 def _forget_all() -> None:
-    """Leave what is the parent's alone: its threads aren't here."""
+    """Drop the parent's connections in a forked child, without closing."""
     global _lock  # noqa: PLW0603 - another thread may hold the parent's
     _lock = threading.Lock()
     for connection in _kept.values():
-        # Else it would be shut down, by threads that aren't, once collected.
+        # Else the destructor would shut it down, with threads that are gone.
         connection.client.state = "shutdown"
     _kept.clear()
 

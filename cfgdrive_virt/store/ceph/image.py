@@ -1,4 +1,4 @@
-"""What is in a volume: the bytes of a drive, and the mark that it is ours."""
+"""The content of a volume: the bytes of a drive, and our builder."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from collections.abc import Iterator
 
 import rbd
 
-#: Key of the metadata that mark a volume as ours; the value is a version.
+#: Metadata key of the volumes that we built; the value is a version.
 BUILDER_KEY = "cfgdrive_virt"
 _BUILDER_VERSION = "1"
 
-#: A volume's data are in objects of 2**order bytes; one that fits into one
-#: object can be rewritten at once.  Ceph's default, librbd's most.
+#: A volume's data are in objects of 2**order bytes; a volume of one object can
+#: be rewritten atomically.  From Ceph's default to librbd's maximum.
 _ORDERS = range(22, 26)
 
-#: Bytes.  QEMU ends itself, by an assertion in its block/rbd.c, over a volume
-#: that isn't whole sectors.
+#: In bytes.  QEMU aborts, by an assertion in block/rbd.c, if a volume's size
+#: isn't a multiple of it.
 _SECTOR = 512
 
-#: Runs of zeros are told in these steps and left out: they read as zeros.
+#: Blocks of zeros of this size are not written: unwritten parts read as zeros.
 _STEP = 64 * 1024
-_MOST_AT_ONCE = 4 * 1024 * 1024
+_MAX_TRANSFER = 4 * 1024 * 1024
 
-#: Of two writers of a volume with an exclusive lock, one would wait for ever.
+#: No exclusive lock: a second writer would wait for it forever.
 FEATURES = rbd.RBD_FEATURE_LAYERING
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Look:
-    """What a volume tells of itself.
+    """The properties of a volume.
 
-    :param identifier: of the image, whatever its name
+    :param identifier: RBD's image id, which a rename keeps
     :param size: in bytes
     :param created: in seconds since 1970
-    :param users: who has it open, in words
+    :param users: the clients that have it open, in words
     """
 
     identifier: str = ""
@@ -47,7 +47,7 @@ class Look:
 
 
 def look_at(image: rbd.Image) -> Look:
-    """Return what a volume that is open tells of itself."""
+    """Return the properties of an open volume."""
     return Look(
         image.id(),
         image.size(),
@@ -59,17 +59,17 @@ def look_at(image: rbd.Image) -> Look:
 
 
 def in_sectors(size: int) -> int:
-    """Return the size of the volume that holds so many bytes."""
+    """Return the size of the volume for this number of bytes."""
     return size + -size % _SECTOR
 
 
 def order_for(size: int) -> int:
-    """Return the order of objects for a volume of a size."""
+    """Return the object order for a volume of this size."""
     return min(max((size - 1).bit_length(), _ORDERS[0]), _ORDERS[-1])
 
 
 def is_built_here(image: rbd.Image) -> bool:
-    """Tell whether a volume bears our mark."""
+    """Tell whether a volume carries our builder."""
     try:
         image.metadata_get(BUILDER_KEY)
     except KeyError:
@@ -78,25 +78,25 @@ def is_built_here(image: rbd.Image) -> bool:
 
 
 def read(image: rbd.Image) -> bytes:
-    """Return all that a volume holds."""
+    """Return the content of a volume."""
     size = image.size()
     if 0 < size <= image.stat()["obj_size"]:
-        # At once, as another host may write it.
+        # In one read, as another host may write it meanwhile.
         return bytes(image.read(0, size))
     return b"".join(
-        image.read(at, min(_MOST_AT_ONCE, size - at))
-        for at in range(0, size, _MOST_AT_ONCE)
+        image.read(at, min(_MAX_TRANSFER, size - at))
+        for at in range(0, size, _MAX_TRANSFER)
     )
 
 
 def objects(image: rbd.Image) -> tuple[str, str]:
-    """Return the objects of a volume whose data fit into one."""
+    """Return the data object and the header object of a small volume."""
     prefix = image.stat()["block_name_prefix"]
     return f"{prefix}.{0:016x}", f"rbd_header.{image.id()}"
 
 
 def fill(image: rbd.Image, data: bytes) -> None:
-    """Write a drive into a new volume, and mark it."""
+    """Write a drive into a new volume, and set its builder."""
     image.metadata_set(BUILDER_KEY, _BUILDER_VERSION)
     for start, end in _extents(data):
         image.write(data[start:end], start)
@@ -104,12 +104,12 @@ def fill(image: rbd.Image, data: bytes) -> None:
 
 
 def rewrite(image: rbd.Image, data: bytes) -> bool:
-    """Write a drive into a volume that has one; tell whether it can be.
+    """Overwrite the drive in a volume; return False if that isn't possible.
 
-    By one write into one object, which is atomic: whoever reads meanwhile, or
-    finds it after a writer was killed, has the old drive or the new one.  Not
-    where somebody may hold an exclusive lock, as with Ceph's default features,
-    nor where a snapshot would keep the old content.
+    One write into one object is atomic: during the write, or after the writer
+    was killed, readers see the old drive or the new one.  It isn't possible if
+    a client may hold an exclusive lock, as with Ceph's default features, or if
+    a snapshot would keep the old content.
     """
     size = max(image.size(), in_sectors(len(data)))
     if (
@@ -122,20 +122,20 @@ def rewrite(image: rbd.Image, data: bytes) -> bool:
         image.resize(size)
     if not is_built_here(image):
         image.metadata_set(BUILDER_KEY, _BUILDER_VERSION)
-    # To its end, so that nothing of the old one is left.
+    # To the end of the volume, so that no old data remain.
     image.write(data.ljust(size, b"\0"), 0)
     image.flush()
     return True
 
 
 def _extents(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where there is more than zeros: starts and ends."""
+    """Yield start and end of the parts that aren't zeros."""
     zeros = bytes(_STEP)
     start = None
     for at in range(0, len(data), _STEP):
         step = data[at : at + _STEP]
         if start is not None and (
-            step == zeros or at - start >= _MOST_AT_ONCE
+            step == zeros or at - start >= _MAX_TRANSFER
         ):
             yield start, at
             start = None
@@ -146,6 +146,6 @@ def _extents(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _in_words(watcher: dict[str, object]) -> str:
-    """Return who holds a volume open: address:port/nonce, and a number."""
+    """Describe a watcher: its address is HOST:PORT/NONCE."""
     address = str(watcher["addr"]).rpartition(":")[0].strip("[]")
     return f"host {address} (client.{watcher['id']})"

@@ -1,11 +1,11 @@
-"""Drives in a Ceph pool: volumes named ``<uuid>_disk.config``, as nova's.
+"""Drives in a Ceph pool: volumes with nova's name ``<uuid>_disk.config``.
 
-A drive is written under a temporary name, flushed, marked as ours, and
-renamed: whatever is killed, there is a whole drive or none.  Nothing but the
-cluster is needed: no program, no temporary file, and of rights only ``profile
-rbd`` for the monitors and ``profile rbd pool=<pool>`` for the OSDs.
+A drive is written under a temporary name with our builder, flushed, and
+renamed: if the process is killed, there is a whole drive or none.  This needs
+no external program, no temporary file, and only the capabilities ``profile
+rbd`` on the monitors and ``profile rbd pool=<pool>`` on the OSDs.
 
-librados' and librbd's bindings are loaded when first needed.
+The bindings of librados and librbd are loaded when first needed.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _DRIVE = re.compile(
 
 
 class RbdStore:
-    """The drives of one kind in a pool; nothing is connected until needed.
+    """The drives of one kind in a pool; it connects when first needed.
 
-    :param name: of their volumes, after the UUID and "_"
-    :param user: without "client."; None for librados' own default
-    :param ceph_conf: a path; empty for librados' own places
-    :param connect_timeout: seconds to wait for the cluster
-    :param operation_timeout: seconds to wait for each of the operations that
-        a call is made of; the first that waits in vain ends it, and to end
-        it may take as long once more
+    :param name: of the volumes, after the UUID and "_"
+    :param user: without "client."; None: librados' default
+    :param ceph_conf: a path; empty: librados' default places
+    :param connect_timeout: seconds to wait for a connection
+    :param operation_timeout: seconds to wait for each operation of a call;
+        the first timeout ends the call, and the cleanup may take as long
+        again
     """
 
     def __init__(
@@ -70,41 +70,42 @@ class RbdStore:
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive.
 
-        :raises StoreError: if the cluster can't be asked
+        :raises StoreError: if the cluster doesn't answer
         """
         return self._at(
             self.location(uuid), "access", lambda at, name: at.exists(name)
         )
 
-    def read(self, location: Location, most: int) -> bytes | None:
-        """Return what a volume holds, in any pool; None if there is none.
+    def read(self, location: Location, max_bytes: int) -> bytes | None:
+        """Return the content of a volume in any pool; None if there is none.
 
-        :param most: bytes that it may hold
-        :raises StoreError: if it holds more, or can't be read
+        :param max_bytes: maximum size
+        :raises StoreError: if it is larger, or can't be read
         """
         assert isinstance(location, RbdLocation)
-        return self._at(location, "read", lambda at, name: at.read(name, most))
+        return self._at(
+            location, "read", lambda at, name: at.read(name, max_bytes)
+        )
 
     def write(self, uuid: str, data: bytes) -> RbdLocation:
-        """Write an instance's drive, in place of one that is there.
+        """Write an instance's drive; replace an existing one.
 
-        A volume that is large enough keeps its place, and whoever has it
-        open: its content is replaced at once.
+        If the drive fits into one object, the existing volume is overwritten
+        atomically, even if a client has it open.
 
-        :raises StoreError: if it can't be written; the drive that was there
-            is there still.  After a time-out it is that one, the new one, or
-            none
+        :raises StoreError: if it can't be written; the existing drive stays.
+            After a timeout there is the old drive, the new one, or none
         """
         location = self.location(uuid)
         self._at(location, "write", lambda at, name: at.write(name, data))
         return location
 
     def sweep(self, uuid: str, *, thorough: bool) -> None:
-        """Remove what writers that were killed may have left.
+        """Remove the leftovers of killed writers.
 
-        :param thorough: also what somebody was killed while removing it
-        :raises StoreError: if something can't be removed; it says who has it
-            open
+        :param thorough: also remove volumes that are half removed
+        :raises StoreError: if something can't be removed; the error names the
+            clients that have it open
         """
         location = self.location(uuid)
         self._at(
@@ -116,21 +117,21 @@ class RbdStore:
     def delete(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.
 
-        What killed writers left goes too.
+        Also remove the leftovers of killed writers.
 
-        :raises StoreError: if something can't be removed; it says who has it
-            open
+        :raises StoreError: if something can't be removed; the error names the
+            clients that have it open
         """
         return self._at(
             self.location(uuid), "remove", lambda at, name: at.delete(name)
         )
 
     def drives(self) -> Iterator[StoredDrive]:
-        """Yield the drives of all instances, for rescue too, and leftovers.
+        """Yield the drives of all instances, rescue drives and leftovers.
 
         A volume that can't be opened has the size 0.
 
-        :raises StoreError: if the cluster can't be asked
+        :raises StoreError: if the cluster doesn't answer
         """
         pool = RbdLocation("", self.pool, "")
         for name in self._at(pool, "list", lambda at, _: at.names()):
@@ -139,11 +140,11 @@ class RbdStore:
             yield self.look(RbdLocation(found[1], self.pool, name))
 
     def look(self, location: Location) -> StoredDrive:
-        """Return what there is to know of what :meth:`drives` told of.
+        """Return the current state of a volume that :meth:`drives` yielded.
 
         A volume that can't be opened, or is gone, has the size 0.
 
-        :raises StoreError: if the cluster can't be asked
+        :raises StoreError: if the cluster doesn't answer
         """
         assert isinstance(location, RbdLocation)
         look = self._at(location, "access", lambda at, name: at.look(name))
@@ -154,9 +155,10 @@ class RbdStore:
         )
 
     def remove(self, location: Location) -> bool:
-        """Remove one volume that :meth:`drives` told of.
+        """Remove one volume that :meth:`drives` yielded.
 
-        :raises StoreError: if it can't be removed; it says who has it open
+        :raises StoreError: if it can't be removed; the error names the
+            clients that have it open
         """
         assert isinstance(location, RbdLocation)
         return self._at(location, "remove", lambda at, name: at.remove(name))
@@ -176,12 +178,12 @@ class RbdStore:
         return fsid
 
     def monitors(self) -> tuple[Monitor, ...]:
-        """Return where the monitors are, as they themselves say.
+        """Return the monitors' addresses, from the monitor map.
 
-        A monitor may have two addresses, for two versions of its protocol.
-        The older one is returned then: every librbd speaks it.
+        If a monitor has addresses for both versions of the protocol, return
+        that of version 1, which every librbd supports.
 
-        :raises StoreError: if the cluster can't be asked
+        :raises StoreError: if the cluster doesn't answer
         """
         connection = _ceph()
         answer = connection.with_client(
@@ -200,7 +202,7 @@ class RbdStore:
         act: Callable[[Volumes, str], _T],
     ) -> _T:
         connection = _ceph()
-        # Needs the bindings, as that one does.
+        # This module needs the bindings, too.
         from cfgdrive_virt.store.ceph.volumes import Volumes  # noqa: PLC0415
 
         result: _T = connection.in_pool(
@@ -213,9 +215,9 @@ class RbdStore:
 
 
 def _ceph() -> ModuleType:
-    """Return the module that has the connection.
+    """Return the module ``connection``.
 
-    :raises StoreError: if the bindings aren't there
+    :raises StoreError: if the bindings are missing
     """
     try:
         from cfgdrive_virt.store.ceph import connection  # noqa: PLC0415
@@ -230,10 +232,10 @@ def _ceph() -> ModuleType:
     return connection
 
 
-def _monitor(told: dict[str, Any]) -> Monitor:
+def _monitor(entry: dict[str, Any]) -> Monitor:
     addresses = {
         address["type"]: address["addr"]
-        for address in told["public_addrs"]["addrvec"]
+        for address in entry["public_addrs"]["addrvec"]
     }
     host, _, port = (addresses.get("v1") or addresses["v2"]).rpartition(":")
     return Monitor(host.strip("[]"), int(port))

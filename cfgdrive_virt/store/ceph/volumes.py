@@ -1,18 +1,17 @@
-"""Drives as volumes of a pool, with the names that their writers need.
+"""Drives as volumes of a pool, and the temporary names of their writers.
 
-A drive whose volume fits into one object is rewritten in its place.  Any other
-is written as ``<name>.new``, whole and flushed, and renamed.  What
-opens as ``<name>`` is whole, then; what is only listed may be but half
-created, or half removed: librbd, from Ceph 14 on, takes a volume's name away
-before it touches the data, and keeps them in the pool's trash meanwhile.
+A drive whose volume fits into one object is overwritten in its volume.  Any
+other is written completely as ``<name>.new``, flushed, and renamed.  So a
+volume that opens as ``<name>`` is whole.  A name that is only listed may be
+half created or half removed: from Ceph 14 on, librbd removes a volume's name
+before its data, which stay in the pool's trash meanwhile.
 
-A writer that was killed leaves a volume with a watch on it for 30 seconds, in
-which nobody can remove it.  Others therefore have some names to choose from,
-and remove what they find of these.  One that was killed while it renamed
-leaves both names, which lead to one image: its identifier tells.  No two
-writers of one drive are expected at a time, but hosts take no lock together:
-of two, one fails, and the drive is the other's; or both, and the old one
-stays.
+A killed writer leaves a volume with a watch of 30 seconds, during which it
+can't be removed.  So writers have several temporary names, and remove the
+leftovers that they find.  A writer that was killed while it renamed leaves two
+names of one image, recognizable by its identifier.  A drive should have only
+one writer at a time, but hosts share no lock: of two writers, one fails and
+the other's drive stays; or both fail, and the old drive stays.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ from cfgdrive_virt.store.ceph.connection import (
 )
 from cfgdrive_virt.store.ceph.image import Look
 
-#: What follows a drive's name while it is written.
+#: Suffixes of the temporary names.
 NEW = (".new", ".new1", ".new2")
 
-#: Of another writer's renaming some moments are left to wait for.
+#: Attempts, as another writer may be renaming at the same moment.
 _RENAMES = 3
 
-#: More than anybody is killed.
-_MOST_REMOVALS = 20
+#: More volumes than killed writers leave under one name.
+_MAX_REMOVALS = 20
 
 _ANOTHER = "another process is writing it; try again"
-_LET_GO = "Ceph takes 30 seconds to notice that a process was killed"
+_KILLED = "Ceph takes 30 seconds to notice that a process was killed"
 
 
 class _StaleNameError(Refusal):
-    """A drive's name is taken, and leads nowhere.
+    """A drive's name exists, but leads to no image.
 
-    Somebody was killed who removed the last one.
+    A process was killed while it removed the last drive.
     """
 
     def __init__(self, new: str) -> None:
@@ -56,18 +55,18 @@ class _StaleNameError(Refusal):
 
 
 class Volumes:
-    """The volumes of one pool, while it is open."""
+    """The volumes of an open pool."""
 
     def __init__(self, ioctx: rados.Ioctx) -> None:
         self._ioctx = ioctx
         self._rbd = rbd.RBD()
 
     def names(self) -> list[str]:
-        """Return the names that are listed, each once."""
+        """Return the listed names, without duplicates."""
         return sorted(set(self._rbd.list(self._ioctx)))
 
     def look(self, name: str) -> Look | None:
-        """Look at a volume; None if there is none that can be opened."""
+        """Return a volume's properties; None if it can't be opened."""
         try:
             with self._reading(name) as image:
                 return rbd_image.look_at(image)
@@ -75,45 +74,48 @@ class Volumes:
             return None
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is a volume that can be opened."""
+        """Tell whether a volume exists and can be opened."""
         try:
             with self._reading(name):
                 return True
         except rbd.ImageNotFound:
             return False
 
-    def read(self, name: str, most: int) -> bytes | None:
-        """Return what a volume holds; None if there is none.
+    def read(self, name: str, max_bytes: int) -> bytes | None:
+        """Return the content of a volume; None if there is none.
 
-        :param most: bytes that it may hold
+        :param max_bytes: maximum size
+        :raises Refusal: if it is larger
         """
         try:
             with self._reading(name) as image:
                 size = image.size()
-                if size > most:
-                    raise Refusal(f"it has {size:,} bytes, more than {most:,}")
+                if size > max_bytes:
+                    raise Refusal(
+                        f"it has {size:,} bytes, more than {max_bytes:,}"
+                    )
                 return rbd_image.read(image)
         except rbd.ImageNotFound:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a drive, in place of one that is there.
+        """Write a drive; replace an existing one.
 
-        :raises Refusal: if somebody uses that one and it can't be rewritten
-            in its place, or if another writer is at work
+        :raises Refusal: if the existing drive is in use and can't be
+            overwritten, or if another process writes it
         """
         if self._rewritten(name, data):
             return
         try:
             self._write(name, data)
         except _StaleNameError as error:
-            # To rename may have let it lead to the new one, so that goes too.
+            # The rename may have linked it to the new image: remove that, too.
             self._erase(name)
             self._erase(error.new)
             self._write(name, data)
 
     def delete(self, name: str) -> bool:
-        """Remove a drive and its writers' leftovers; tell if there was one.
+        """Remove a drive and its leftovers; tell whether there was a drive.
 
         :raises Refusal: if any of it can't be removed
         """
@@ -121,21 +123,21 @@ class Volumes:
         try:
             self.sweep(name)
         finally:
-            # What was half removed already may be watched still.
+            # A half-removed volume may still have a watch.
             with contextlib.suppress(Refusal):
                 self._erase(name)
         return existed
 
     def sweep(self, name: str, *, thorough: bool = True) -> None:
-        """Remove what a drive's writers left.
+        """Remove the leftovers of a drive's writers.
 
-        :param thorough: also what is half removed; to look for that takes as
-            long as to write a drive
+        :param thorough: also remove half-removed volumes; the search takes as
+            long as writing a drive
         :raises Refusal: if any of it can't be removed
         """
         if not thorough and not self._shows_leftovers(name):
             return
-        # As much as can be; then what couldn't.
+        # Remove as much as possible before failing.
         refused = None
         for leftover in (name + suffix for suffix in NEW):
             try:
@@ -161,12 +163,12 @@ class Volumes:
         return there is not None
 
     def _rewritten(self, name: str, data: bytes) -> bool:
-        """Write a drive into the volume that it has; tell if it could be."""
+        """Overwrite a drive in its volume; return False if not possible."""
         if not self._has_id(name):
             return False
         drive = self.look(name) if self._shows_leftovers(name) else None
         if drive and self._is_half_renamed(name, drive):
-            # Listed by the other name alone, it would pass for a leftover.
+            # Listed by the other name only, it would look like a leftover.
             return False
         try:
             with rbd.Image(self._ioctx, name) as image:
@@ -178,8 +180,8 @@ class Volumes:
         there = self.look(name)
         if there and there.identifier == identifier:
             return done
-        # Another host has removed it meanwhile: a name goes first, so it may
-        # have missed what was written since.
+        # Another host has removed it meanwhile: librbd removes the name first,
+        # so it may have missed what was written after that.
         for one in objects:
             with contextlib.suppress(rados.ObjectNotFound):
                 self._ioctx.remove_object(one)
@@ -189,7 +191,7 @@ class Volumes:
         new = self._created(name, len(data))
         identifier = ""
         try:
-            # Open to the end: its watch keeps other writers off it.
+            # Keep it open: its watch stops other writers from removing it.
             with rbd.Image(self._ioctx, new) as image:
                 identifier = image.id()
                 rbd_image.fill(image, data)
@@ -199,7 +201,7 @@ class Volumes:
         except _StaleNameError:
             raise
         except BaseException as error:
-            # After a time-out the next call would but wait for one more.
+            # After a timeout, the next call would only time out, too.
             if identifier and not is_broken(error):
                 self._give_up(name, new, identifier)
             if not identifier and isinstance(error, rbd.ImageNotFound):
@@ -207,14 +209,14 @@ class Volumes:
             raise
 
     def _give_up(self, name: str, new: str, identifier: str) -> None:
-        """Remove a volume that is of no use, if it is this very one."""
+        """Remove a failed volume, if the name still leads to it."""
         with contextlib.suppress(Refusal, *ERRORS):
             look = self.look(new)
             if look and look.identifier == identifier:
                 self._discard(name, new)
 
     def _created(self, name: str, size: int) -> str:
-        """Return the name of a new volume, all zeros."""
+        """Create a volume of zeros; return its name."""
         size = rbd_image.in_sectors(size)
         for suffix in NEW:
             for attempt in range(2):
@@ -233,7 +235,7 @@ class Volumes:
                 else:
                     return name + suffix
         raise Refusal(
-            f"{len(NEW)} processes seem to be writing it; {_LET_GO}, so try"
+            f"{len(NEW)} processes seem to be writing it; {_KILLED}, so try"
             " again then"
         )
 
@@ -250,25 +252,25 @@ class Volumes:
         raise _StaleNameError(new)
 
     def _removed(self, name: str) -> bool:
-        """Remove a drive that nobody uses; tell whether there was one."""
+        """Remove a drive that isn't in use; tell whether there was one."""
         look = self.look(name)
         if look is None:
             return False
         _check_unused(look)
         if self._is_half_renamed(name, look):
-            # librbd would destroy it while it opens by this name.  It stays
-            # by the other one, a leftover.
+            # librbd would destroy the image while this name still opens it.
+            # The image keeps its other name, as a leftover.
             with contextlib.suppress(rados.ObjectNotFound):
                 self._ioctx.remove_object(f"rbd_id.{name}")
         else:
-            # Once: what has the name next is another writer's.
+            # Only once: the next volume of this name is another writer's.
             self._erased(name)
         return True
 
     def _is_half_renamed(self, name: str, drive: Look) -> bool:
         """Tell whether a drive is still listed as a leftover.
 
-        Whoever renamed it was killed when it opened by both names.
+        Its writer was killed during the rename, when both names opened it.
         """
         others = map(self.look, (name + suffix for suffix in NEW))
         return (
@@ -279,7 +281,7 @@ class Volumes:
     def _discard(self, name: str, left: str) -> None:
         """Remove a leftover, unless its image is the drive's.
 
-        :raises Refusal: if somebody uses it
+        :raises Refusal: if it is in use
         """
         look = self.look(left)
         if look is None or not self._is_drive_too(name, look):
@@ -290,7 +292,7 @@ class Volumes:
         return any(self._has_id(name + suffix) for suffix in NEW)
 
     def _has_id(self, name: str) -> bool:
-        """Tell whether a name leads to an image, in no time."""
+        """Tell quickly whether a name leads to an image."""
         try:
             self._ioctx.stat(f"rbd_id.{name}")
         except rados.ObjectNotFound:
@@ -309,11 +311,11 @@ class Volumes:
         return drive is not None and drive.identifier == left.identifier
 
     def _erase(self, name: str) -> None:
-        """Remove all that has a name: a volume, and what is left of others.
+        """Remove all volumes of a name, half-removed ones included.
 
-        librbd removes one at a time, and goes on where it was killed.
+        librbd removes one at a time, and resumes an interrupted removal.
         """
-        for _ in range(_MOST_REMOVALS):
+        for _ in range(_MAX_REMOVALS):
             if not self._erased(name):
                 return
 
@@ -325,20 +327,20 @@ class Volumes:
             return False
         except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
             _check_unused(self.look(name))
-            # Half removed, it opens no more, and can't tell who.
+            # Half removed, it can't be opened to list its users.
             raise InUse(
                 f"in use by a process that was removing it ({error});"
-                f" {_LET_GO}"
+                f" {_KILLED}"
             ) from error
         return True
 
     def _reading(self, name: str) -> rbd.Image:
-        """Open a volume without a watch: that would make it look in use."""
+        """Open a volume without a watch, which would make it look in use."""
         return rbd.Image(self._ioctx, name, read_only=True)
 
 
 def drive_of(name: str) -> str:
-    """Return the name of the drive that a volume is, or is left of."""
+    """Return a drive's name, from its volume's or its leftover's name."""
     for suffix in NEW:
         if name.endswith(suffix):
             return name.removesuffix(suffix)
@@ -346,7 +348,7 @@ def drive_of(name: str) -> str:
 
 
 def _check_alone(image: rbd.Image) -> None:
-    # Another writer may take a new volume for a leftover before it is open.
+    # Another writer may mistake a new volume for a leftover until it is open.
     if len(list(image.watchers_list())) > 1:
         raise Refusal(_ANOTHER)
 
@@ -355,7 +357,7 @@ def _check_unused(look: Look | None) -> None:
     if look and look.users:
         raise InUse(
             f"in use by {', '.join(look.users)}; stop what has it open there"
-            f" ({_LET_GO})"
+            f" ({_KILLED})"
         )
     if look and look.snapshots:
         raise Refusal(
