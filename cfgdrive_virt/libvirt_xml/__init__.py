@@ -1,1 +1,1 @@
-"""Everything that is libvirt's XML; lxml's only owner."""
+"""All handling of libvirt's XML; only this package imports lxml."""

@@ -23,7 +23,7 @@ def disk_xml(
 
     :param cache: libvirt's cache mode, such as ``none``
     :param discard: ``unmap``, ``ignore`` or None for libvirt's default
-    :param ceph: needed for a drive in RBD
+    :param ceph: required for a drive in RBD
     """
     kind = "network" if isinstance(location, RbdLocation) else "file"
     disk = etree.Element("disk", type=kind, device=decision.device)

@@ -1,6 +1,6 @@
-"""A domain's XML: what it says of the machine, and where its devices are.
+"""A domain's XML: its machine, disks, and the addresses of its devices.
 
-What comes in may be anybody's: nothing outside the text is ever loaded.
+The XML may be hostile: the parser loads nothing from outside.
 Source: libvirt's domain XML format.
 """
 
@@ -26,11 +26,11 @@ from cfgdrive_virt.model.request import (
 
 LOG = logging.getLogger(__name__)
 
-#: Marks a domain as ours, in its metadata.
+#: Marks a domain as ours, in its metadata element.
 NAMESPACE = "urn:cfgdrive_virt:domain:1"
 
 
-#: What makes an address, by bus.
+#: The attributes that make up an address, by bus.
 _ADDRESSES = {
     "usb": ("bus", "port"),
     "ide": ("bus", "unit"),
@@ -39,9 +39,10 @@ _ADDRESSES = {
 
 
 class Disk:
-    """A ``<disk>``, of a domain or on its way into one.
+    """A ``<disk>``, of a domain or to be added to one.
 
-    Without what a domain has for as long as it runs: libvirt gives that anew.
+    Values that exist only while a domain runs are removed: libvirt assigns
+    new ones.
     """
 
     def __init__(self, xml: str | etree._Element) -> None:
@@ -51,18 +52,18 @@ class Disk:
         target = _child(self._disk, "target")
         #: Such as ``vdz``.
         self.target = target.get("dev", "")
-        #: Whether the guest has opened the tray, the medium still in it.
+        #: Whether the tray is open; the medium is still in it.
         self.tray_is_open = target.attrib.pop("tray", "") == "open"
-        #: Whether it keeps its place when its medium is out.
+        #: Whether the device stays when its medium is ejected.
         self.is_cdrom = self._disk.get("device") == "cdrom"
         self.is_readonly = self._disk.find("readonly") is not None
-        #: The path or the volume (``pool/name``); empty if there is none.
+        #: The path or the volume (``pool/name``); empty without a medium.
         self.source = _source(self._disk)
         for source in self._disk.findall("source"):
             source.attrib.pop("index", "")
         _remove(self._disk, "backingStore")
         alias = self._disk.find("alias")
-        # The others are an owner's own.
+        # The user set the aliases that begin with ua-.
         if alias is not None and not alias.get("name", "").startswith("ua-"):
             _remove(self._disk, "alias")
 
@@ -72,7 +73,7 @@ class Disk:
     def emptied(self) -> Disk:
         """Return this drive without a medium."""
         empty = Disk(self._disk)
-        # One of the network's must have a source.
+        # libvirt requires a source for the type network.
         empty._disk.set("type", "file")
         _remove(empty._disk, "source", "auth")
         empty.source = ""
@@ -91,18 +92,18 @@ class Disk:
 class Domain:
     """A domain's XML, to be read and completed.
 
-    :raises InvalidDomain: if it is no domain's XML
+    :raises InvalidDomain: if it isn't the XML of a domain
     """
 
     def __init__(self, xml: str | bytes) -> None:
-        # A text is no longer in the encoding that it may declare.
+        # A string's encoding declaration no longer applies.
         text = isinstance(xml, str)
         parser = etree.XMLParser(
             encoding="utf-8" if text else None,
             resolve_entities=False,
             no_network=True,
             load_dtd=False,
-            # One in the middle of a text would part it.
+            # In the middle of a text, they would split it.
             remove_comments=True,
             remove_pis=True,
         )
@@ -114,7 +115,7 @@ class Domain:
                 f"the domain is not valid XML: {error}"
             ) from error
         if self._root.getroottree().docinfo.internalDTD is not None:
-            # libvirt would quote the whole domain in its error.
+            # libvirt's error would quote the whole domain.
             raise InvalidDomain("the domain must not have a DOCTYPE")
         if self._root.tag != "domain":
             raise InvalidDomain(
@@ -127,15 +128,14 @@ class Domain:
     def complete(
         self, request: ConfigDriveRequest, planned: Machine
     ) -> Machine:
-        """Fill in what is left open; return the machine that it is.
+        """Fill in what the domain leaves out, and return its machine.
 
-        :param planned: what is known of the machine; the domain's own word
-            outranks it
+        :param planned: the machine to use where the domain doesn't set it
         :raises InvalidDomain: if the domain has another UUID
         """
         uuid = _child(self._root, "uuid")
         given = (uuid.text or "").strip()
-        # libvirt takes them without hyphens too.
+        # libvirt accepts UUIDs without hyphens, too.
         if given.replace("-", "").lower() not in (
             "",
             request.uuid.replace("-", ""),
@@ -179,13 +179,13 @@ class Domain:
         devices.append(etree.fromstring(disk_xml))
 
     def disk_sources(self) -> list[str]:
-        """Return the paths and volumes (``pool/name``) that are disks."""
+        """Return the paths and volumes (``pool/name``) of the disks."""
         disks = self._root.iterfind("devices/disk[source]")
         return [_source(disk) for disk in disks]
 
     @property
     def run(self) -> str | None:
-        """Return what tells one run from the next; None if it doesn't run."""
+        """Return the id of the domain's current run; None if it is off."""
         return self._root.get("id")
 
     def disk_of(self, source: str) -> Disk | None:
@@ -200,9 +200,9 @@ class Domain:
         return map(Disk, self._root.iterfind("devices/disk"))
 
     def locate(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
-        """Return devices with the bus and address that libvirt gave them.
+        """Return devices with the bus and address that libvirt assigned.
 
-        What a device says of itself stays.
+        A bus or address that a device already has stays.
         """
         return tuple(
             dataclasses.replace(
@@ -215,12 +215,12 @@ class Domain:
         )
 
     def _address(self, device: Device) -> tuple[str | None, str | None]:
-        # A share is found by its tag, and has neither.
+        # The guest finds a share by its tag, without bus and address.
         if isinstance(device, ShareDevice) or (
             isinstance(device, DiskDevice) and device.serial is None
         ):
             return None, None
-        # Compared here: as part of a path, values could change it.
+        # Not by an XPath expression: values could change its meaning.
         for element in self._root.iterfind("devices/*"):
             if isinstance(device, NicDevice):
                 mac = element.find("mac")
@@ -241,7 +241,7 @@ class Domain:
 
 
 def small_domain(request: ConfigDriveRequest, virt_type: str) -> str:
-    """Return a domain with the request's interfaces that boots nothing."""
+    """Return a small domain with the request's interfaces and no disk."""
     domain = etree.Element("domain", type=virt_type)
     etree.SubElement(domain, "memory", unit="MiB").text = "128"
     etree.SubElement(domain, "vcpu").text = "1"
@@ -273,10 +273,10 @@ def _source(disk: etree._Element) -> str:
 
 
 def _address(element: etree._Element) -> tuple[str | None, str | None]:
-    """Return bus and address as device metadata has them.
+    """Return bus and address in the format of device metadata.
 
-    In the forms of nova's objects (nova.objects.virt_device_metadata); its
-    libvirt driver itself tells of PCI addresses only.
+    The formats are those of nova.objects.virt_device_metadata; nova's libvirt
+    driver itself sets PCI addresses only.
     """
     address = element.find("address")
     if address is None:
@@ -296,5 +296,5 @@ def _address(element: etree._Element) -> tuple[str | None, str | None]:
         names = _ADDRESSES[kind]
         return kind, ":".join(part[name] for name in names)
     except (KeyError, ValueError):
-        # Of a kind that has no form, or one that libvirt will complete.
+        # A bus without a format, or an address that is incomplete so far.
         return None, None
