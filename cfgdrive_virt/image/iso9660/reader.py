@@ -1,12 +1,12 @@
-"""An ISO9660 image, whoever wrote it, becomes a tree.
+"""An ISO9660 image of any writer becomes a tree.
 
-Names are Rock Ridge's where the volume has it, else Joliet's, else the plain
-ones: as Linux prefers them.  Path tables, boot records and UDF aren't read:
-the directories say it all.
+As in Linux, names are those of Rock Ridge if the volume has them, else of
+Joliet, else the plain ones.  Path tables, boot records and UDF are ignored:
+the directories are sufficient.
 
-An image may be damaged, or made to do damage.  Directories, what their records
-continue with, and contents are read once each, and together are no larger
-than the image: that bounds time and memory.
+An image may be damaged or hostile.  Directories, continuation areas and
+contents are read once each, and together must not exceed the image's size:
+that limits time and memory.
 """
 
 from __future__ import annotations
@@ -38,31 +38,32 @@ from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
 SECTOR = 2048
-#: ECMA-119, 6.8.2.1: deeper directories would have to be moved elsewhere.
+#: ECMA-119, 6.8.2.1: deeper directories would have to be relocated.
 DIRECTORIES = 7
-#: So many files may share content; all versions of both trees are 21.
-MOST_SHARED = 64
+#: Maximum number of files that share content; a drive has 21 versions.
+MAX_SHARED = 64
 
 _SIGNATURE = b"CD001"
 _FIRST_DESCRIPTOR = 16
 _PRIMARY, _SUPPLEMENTARY, _TERMINATOR = 1, 2, 255
-#: Joliet's specification, 2.1.2: UCS-2 of level 1, 2 and 3.
+#: Joliet's specification, 2.1.2: UCS-2 levels 1, 2 and 3.
 _JOLIET = (b"%/@", b"%/C", b"%/E")
-#: A path repeats its directories'; a record has at least 34 bytes.
-_MOST_PATHS = 4
+#: Limit of the paths' total length, as a multiple of the image's size: a path
+#: repeats its directories' names, and a record has at least 34 bytes.
+_MAX_PATHS = 4
 
 
 def recognizes(data: bytes) -> bool:
-    """Tell whether an image says that it is an ISO9660 one."""
+    """Tell whether an image has the signature of ISO9660."""
     start = _FIRST_DESCRIPTOR * SECTOR + 1
     return data[start : start + len(_SIGNATURE)] == _SIGNATURE
 
 
 def read(data: bytes) -> Contents:
-    """Return what an image holds.
+    """Return the contents of an image.
 
-    :raises ImageError: if it is no ISO9660 image, or is damaged, or holds
-        what a config drive has no use for: saying where
+    :raises ImageError: if it isn't an ISO9660 image, is damaged, or uses an
+        unsupported feature; the error says where
     """
     with at("can't read the ISO9660 image"):
         primary, joliet = _descriptors(memoryview(data))
@@ -88,7 +89,7 @@ def read(data: bytes) -> Contents:
 
 
 class _Allowance:
-    """Bytes that may yet be taken of what an image's size bounds."""
+    """The remaining bytes of a limit that depends on the image's size."""
 
     def __init__(self, left: int, rule: str) -> None:
         self._left = left
@@ -101,7 +102,7 @@ class _Allowance:
 
 
 class _Volume:
-    """A tree of directories: the primary one, or Joliet's."""
+    """A directory tree: the primary one, or Joliet's."""
 
     def __init__(self, data: bytes, descriptor: memoryview) -> None:
         with at("a volume descriptor"):
@@ -124,20 +125,20 @@ class _Volume:
             size, "files overlap: together they exceed the image's size"
         )
         self._shown = _Allowance(
-            MOST_SHARED * size,
-            f"files share content: together they exceed {MOST_SHARED} times"
+            MAX_SHARED * size,
+            f"files share content: together they exceed {MAX_SHARED} times"
             " the image's size",
         )
         self._paths = _Allowance(
-            _MOST_PATHS * size,
-            f"paths exceed {_MOST_PATHS} times the image's size",
+            _MAX_PATHS * size,
+            f"paths exceed {_MAX_PATHS} times the image's size",
         )
         self._contents: dict[tuple[int, int], bytes] = {}
         with at("the root directory"):
             self._root = parse(descriptor[156:190])
 
     def skipped(self) -> int | None:
-        """Return what Rock Ridge's entries stand behind, None without it."""
+        """Return rock_ridge_skipped of the root; None without Rock Ridge."""
         where = _where("")
         place, raw = next(self._records(where, self._root))
         with at(f"{where}, {place}"):
@@ -147,7 +148,7 @@ class _Volume:
     def files(
         self, name_of: Callable[[Record], str]
     ) -> Iterator[tuple[str, bytes]]:
-        """Yield path and content; what files share is held once."""
+        """Yield path and content; files share equal extents in memory."""
         pending = [("", self._root)]
         seen = {self._root.location}
         while pending:
@@ -167,7 +168,7 @@ class _Volume:
                 pending.append((path, record))
 
     def area(self, sector: int, offset: int, length: int) -> memoryview:
-        """Return where a record's entries continue (SUSP, 5.1)."""
+        """Return a continuation area of a record's entries (SUSP, 5.1)."""
         start = sector * SECTOR + offset
         if offset + length > SECTOR or start + length > len(self._data):
             raise ImageError(
@@ -183,7 +184,7 @@ class _Volume:
         itself: Record,
         name_of: Callable[[Record], str],
     ) -> Iterator[tuple[str, str, Record]]:
-        """Yield where each record of a directory is, its path and itself."""
+        """Yield place, path and record of each file and subdirectory."""
         where = _where(directory)
         names: set[str] = set()
         with at(where):
@@ -211,7 +212,7 @@ class _Volume:
     def _records(
         self, where: str, directory: Record
     ) -> Iterator[tuple[str, memoryview]]:
-        """Yield where each record of a directory is, and its bytes."""
+        """Yield place and bytes of each record of a directory."""
         with at(where):
             data = self._extent(directory)
             if not data or len(data) % SECTOR or not data[0]:
@@ -231,7 +232,7 @@ class _Volume:
                     )
                 yield f"{place}, byte {offset}", sector[offset:end]
                 offset = end
-            # ECMA-119, 6.8.1.1: the rest of a sector is zeroes.
+            # ECMA-119, 6.8.1.1: the rest of a sector is zeros.
             if bytes(sector[offset:]).strip(b"\0"):
                 raise ImageError(
                     f"{where}, {place}, byte {offset}: data follows the"
@@ -260,7 +261,7 @@ class _Volume:
 
 
 def _descriptors(data: memoryview) -> tuple[memoryview, memoryview | None]:
-    """Return the primary volume's and Joliet's (ECMA-119, 8)."""
+    """Return the volume descriptors, primary and Joliet (ECMA-119, 8)."""
     primary = joliet = None
     for sector in range(_FIRST_DESCRIPTOR, len(data) // SECTOR):
         descriptor = data[sector * SECTOR : (sector + 1) * SECTOR]
@@ -283,7 +284,7 @@ def _descriptors(data: memoryview) -> tuple[memoryview, memoryview | None]:
 
 
 def _check_first(number: int, record: Record, directory: Record) -> None:
-    """Refuse a directory that doesn't begin with itself and its parent."""
+    """Refuse a directory that doesn't begin with '.' and '..'."""
     expected = (SELF, PARENT)[number]
     if record.name != expected or not record.is_directory:
         raise ImageError("the '.' or '..' record is missing")

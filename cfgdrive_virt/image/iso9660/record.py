@@ -1,9 +1,9 @@
-"""A directory record of an ISO9660 image becomes what it says.
+"""Parse the directory records of an ISO9660 image.
 
-Its name is Rock Ridge's, Joliet's or the plain one.  What a config drive has
-no use for is refused by its kind: symbolic links, devices, relocated
-directories, sparse and compressed files, files of several extents, interleaved
-ones, extended attributes, volume sets.  So is what can't be true.
+Its name is that of Rock Ridge, of Joliet or the plain one.  Features that a
+config drive doesn't need are refused: symbolic links, devices, relocated
+directories, sparse, compressed, multi-extent and interleaved files, extended
+attributes, volume sets.  So are contradictory records.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from collections.abc import Callable, Iterator
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.model.value import show
 
-#: The names of a directory in itself and below it (ECMA-119, 6.8.2.2).
+#: The names of the '.' and '..' records (ECMA-119, 6.8.2.2).
 SELF, PARENT = b"\0", b"\1"
 
 _DIRECTORY, _ASSOCIATED, _MULTI_EXTENT = 0x02, 0x04, 0x80
-#: What RRIP 1.09, 1.10 and 1.12 call themselves.
+#: The identifiers of RRIP 1.09, 1.10 and 1.12.
 _ROCK_RIDGE = (b"RRIP_1991A", b"IEEE_P1282", b"IEEE_1282")
-#: As long as Linux lets a name be.
+#: Linux' limit for names.
 _NAME_BYTES = 255
-#: As many continuation areas as Linux follows.
+#: Linux' limit for continuation areas.
 _AREAS = 32
-#: The least length of the entries that are looked into.
-_LEAST = {b"CE": 28, b"ER": 8, b"NM": 5, b"PX": 12, b"SP": 7}
+#: Minimum lengths of the entries that are parsed.
+_MIN_LENGTHS = {b"CE": 28, b"ER": 8, b"NM": 5, b"PX": 12, b"SP": 7}
 _REFUSED = {
     b"CL": "relocated directories",
     b"PN": "devices",
@@ -37,13 +37,13 @@ _REFUSED = {
     b"ZF": "compressed files",
 }
 
-#: Gives the bytes of a continuation area by sector, offset and length.
+#: Returns the bytes of a continuation area, by sector, offset and length.
 Follow = Callable[[int, int, int], memoryview]
 
 
 @contextlib.contextmanager
 def at(where: str) -> Iterator[None]:
-    """Say of an error where in the image it is."""
+    """Prefix an ImageError with its place in the image."""
     try:
         yield
     except ImageError as error:
@@ -51,7 +51,7 @@ def at(where: str) -> Iterator[None]:
 
 
 def both(data: memoryview, offset: int, size: int) -> int:
-    """Return a number of so many bytes that is there in both byte orders.
+    """Return a number of ``size`` bytes that is stored in both byte orders.
 
     :raises ImageError: if they differ
     """
@@ -68,12 +68,12 @@ def both(data: memoryview, offset: int, size: int) -> int:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """What a directory says of a file or directory (ECMA-119, 9.1).
+    """The directory record of a file or directory (ECMA-119, 9.1).
 
-    :param name: as it is there
+    :param name: the raw name
     :param location: of its content, in sectors
     :param length: of its content, in bytes
-    :param system_use: what extensions have added
+    :param system_use: the entries of extensions
     """
 
     name: bytes
@@ -84,9 +84,9 @@ class Record:
 
 
 def parse(data: memoryview) -> Record:
-    """Return a record of its bytes.
+    """Parse the bytes of a record.
 
-    :raises ImageError: if it is damaged, or of a kind that isn't read
+    :raises ImageError: if it is damaged, or uses an unsupported feature
     """
     name_length = data[32] if len(data) > 33 else 0
     end = 33 + name_length
@@ -113,23 +113,23 @@ def parse(data: memoryview) -> Record:
 
 
 def plain_name(record: Record) -> str:
-    """Return a name without its version.
+    """Return the plain name without its version.
 
-    ECMA-119, 7.5.1: a dot parts it from its extension, even from none.
+    ECMA-119, 7.5.1: a dot precedes the extension, even an empty one.
     """
     name = _decoded(record.name, "utf-8")
     return _checked(name.removesuffix(";1").removesuffix("."))
 
 
 def joliet_name(record: Record) -> str:
-    """Return a name as Joliet has it (its specification, 2.2.4)."""
+    """Return the Joliet name (Joliet's specification, 2.2.4)."""
     return _checked(_decoded(record.name, "utf-16-be").removesuffix(";1"))
 
 
 def rock_ridge_name(record: Record, skipped: int, follow: Follow) -> str:
-    """Return a name as Rock Ridge has it (RRIP, 4.1.4), else the plain one.
+    """Return the Rock Ridge name (RRIP, 4.1.4), or else the plain one.
 
-    :param skipped: bytes before a record's entries
+    :param skipped: bytes before the record's entries
     """
     raw = b""
     continues = True
@@ -153,10 +153,10 @@ def rock_ridge_name(record: Record, skipped: int, follow: Follow) -> str:
 
 
 def rock_ridge_skipped(root: Record, follow: Follow) -> int | None:
-    """Return how many bytes stand before entries, None without Rock Ridge.
+    """Return the number of bytes before entries; None without Rock Ridge.
 
-    :param root: the root directory's record of itself, which says what its
-        volume uses (SUSP, 5.3 and 5.5)
+    :param root: the '.' record of the root directory, which lists the volume's
+        extensions (SUSP, 5.3 and 5.5)
     """
     area = root.system_use
     if bytes(area[:6]) != b"SP\x07\x01\xbe\xef":
@@ -172,12 +172,12 @@ def rock_ridge_skipped(root: Record, follow: Follow) -> int | None:
 def _entries(
     area: memoryview, follow: Follow
 ) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield kind and bytes of what a record's system use holds (SUSP, 4)."""
+    """Yield kind and bytes of the entries in system use (SUSP, 4)."""
     for _ in range(_AREAS):
         following = None
         while len(area) >= 4:
             kind, length = bytes(area[:2]), area[2]
-            if not _LEAST.get(kind, 4) <= length <= len(area):
+            if not _MIN_LENGTHS.get(kind, 4) <= length <= len(area):
                 raise ImageError(
                     f"its entry {show(kind.decode('latin-1'))} can't have"
                     f" {length} bytes: {len(area)} are left"
@@ -196,7 +196,7 @@ def _entries(
 
 
 def _check_mode(mode: int, record: Record) -> None:
-    """Refuse a mode (RRIP, 4.1.1) of anything but what the record is."""
+    """Refuse a mode (RRIP, 4.1.1) that contradicts the record's type."""
     if stat.S_ISLNK(mode):
         raise ImageError("symbolic links are not supported")
     fits = stat.S_ISDIR if record.is_directory else stat.S_ISREG

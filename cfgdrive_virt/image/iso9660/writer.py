@@ -1,11 +1,11 @@
 """A tree becomes an ISO9660 image with Rock Ridge and Joliet.
 
-Linux reads names through Rock Ridge, Windows through Joliet; both hold them
-to the letter, so a tree whose names Joliet can't hold is refused.  (What a
-reader makes of Joliet is its own: 7z drops a trailing dot, libarchive
-composes accents.  A config drive's own names are plain.)  Content that
-several files share is stored once.  pycdlib's only owner: images are read
-without it, as it takes time and memory without bound for hostile ones.
+Linux reads the names of Rock Ridge, Windows those of Joliet.  Both store names
+exactly, so a tree with names that Joliet can't store is refused.  (Some
+readers change Joliet's names: 7z drops a trailing dot, libarchive composes
+accents.  A config drive's own names are not affected.)  Equal contents are
+stored once.  Only this module imports pycdlib; the reader doesn't use it,
+because hostile images make it take unlimited time and memory.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import stamp
 from cfgdrive_virt.image.iso9660.reader import (
     DIRECTORIES,
-    MOST_SHARED,
+    MAX_SHARED,
     SECTOR,
 )
 from cfgdrive_virt.model.drive import BUILDER, ISO9660, DriveImage
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
-#: Joliet holds names of 64 UTF-16 units; pycdlib counts the bytes of UTF-8.
+#: Joliet's limit is 64 UTF-16 units, but pycdlib counts bytes of UTF-8.
 _NAME_BYTES = 64
 _JOLIET_FORBIDDEN = re.compile(r"[\x00-\x1f*/:;?\\]")
 #: ECMA-119 counts years from 1900 in one byte.
@@ -48,9 +48,9 @@ def build(
     """Return the image of a tree.
 
     :param label: the volume label, by which readers find the drive: ASCII
-    :param timestamp: of every date in it, in seconds since 1970 (UTC)
-    :param without: names of secrets that were left out of the tree
-    :raises ImageError: if a name can't be kept to the letter
+    :param timestamp: for all dates, in seconds since 1970 (UTC)
+    :param without: names of the secrets that were left out of the tree
+    :raises ImageError: if a name can't be stored exactly
     """
     if not 0 <= timestamp <= LAST_TIMESTAMP:
         raise ImageError(
@@ -74,17 +74,17 @@ def build(
         raise ImageError(
             f"can't build an ISO9660 image of this tree: {error}"
         ) from error
-    # In place: a drive may be large, and its bytes are nobody else's yet.
+    # In place: a drive may be large.
     with out.getbuffer() as data:
         _set_dates(data, timestamp)
-        told = stamp.encode(tree, without)
+        line = stamp.encode(tree, without)
         start = stamp.OFFSETS[ISO9660]
-        data[start : start + len(told)] = told
+        data[start : start + len(line)] = line
     return DriveImage(ISO9660, out.getvalue())
 
 
 def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
-    """Add directories and files; the layout is computed on writing."""
+    """Add directories and files; pycdlib computes the layout later."""
     iso_paths = {"": ""}
     taken: set[str] = set()
     stored: dict[bytes, str] = {}
@@ -108,8 +108,8 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
             parent = below
         _check_name(path, parts[-1])
         iso_path = _iso_path(iso_paths[parent], parts[-1], taken) + ".;1"
-        # Once more now and then: readers bound what an image may show.
-        if shown[content] % MOST_SHARED:
+        # Store it again after some links: readers limit shared content.
+        if shown[content] % MAX_SHARED:
             iso.add_hard_link(
                 iso_old_path=stored[content],
                 iso_new_path=iso_path,
@@ -131,7 +131,7 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
 
 
 def _check_name(path: str, name: str) -> None:
-    """Refuse a name that Joliet can't hold (its specification, 2.2.4)."""
+    """Refuse a name that Joliet can't store (its specification, 2.2.4)."""
     length = len(name.encode())
     if length > _NAME_BYTES:
         raise ImageError(
@@ -146,7 +146,7 @@ def _check_name(path: str, name: str) -> None:
 
 
 def _iso_path(parent: str, name: str, taken: set[str]) -> str:
-    """Return a plain ISO9660 path for readers that know no longer names."""
+    """Return an ISO9660 path, for readers without long names."""
     plain = re.sub(r"[^A-Z0-9_]", "_", name.upper())[:24]
     path = f"{parent}/{plain}"
     number = 0
@@ -158,10 +158,10 @@ def _iso_path(parent: str, name: str, taken: set[str]) -> str:
 
 
 def _set_dates(data: memoryview, timestamp: int) -> None:
-    """Set every date of an image, wherever the standards put one.
+    """Set all dates of an image.
 
-    pycdlib takes the clock's time and the host's time zone.  The dates lie
-    at places that ECMA-119 and RRIP fix, so they are set in the bytes.
+    pycdlib uses the current time and the host's time zone.  ECMA-119 and RRIP
+    define the offsets of all dates, so they are set in the bytes.
     """
     moment = time.gmtime(timestamp)
     short = struct.pack("6Bb", moment[0] - 1900, *moment[1:6], 0)
@@ -187,7 +187,7 @@ def _set_dates_below(data: memoryview, directory: int, short: bytes) -> None:
     while offset < end:
         length = data[offset]
         if not length:
-            # Records don't cross sectors: the rest of this one is empty.
+            # Records don't cross sectors: the rest of this sector is empty.
             offset += SECTOR - offset % SECTOR
             continue
         data[offset + 18 : offset + 25] = short
@@ -212,7 +212,7 @@ def _set_rock_ridge_dates(
             count = (length - 5) // len(short)
             data[offset + 5 : offset + 5 + count * len(short)] = short * count
         elif signature == b"CE":
-            # SUSP 5.1: entries go on in another sector.
+            # SUSP 5.1: entries continue in another sector.
             sector, start, size = struct.unpack_from(
                 "<I4xI4xI", data, offset + 4
             )

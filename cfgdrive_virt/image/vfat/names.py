@@ -1,8 +1,8 @@
 """Names of one directory become entries: long names, and their 8.3 aliases.
 
-Names are kept to the letter, or refused.  VFAT can't hold some, and Windows
-can't open some that it holds: both are refused, as are two in one directory
-that a reader who folds case would take for one.
+Names are stored exactly, or refused: names that VFAT can't store, names that
+Windows can't open, and two names in a directory that differ only in case for
+some reader.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from cfgdrive_virt.image.vfat.format import (
     LONG_ENTRY,
     LONG_LAST,
     LONG_NAME,
-    MOST_ENTRIES,
-    MOST_PATH_UNITS,
+    MAX_ENTRIES,
+    MAX_PATH_UNITS,
     checksum,
     units,
 )
 from cfgdrive_virt.model.value import show
 
-_MOST_UNITS = 255
-#: What fills a long name's last entry is no character to some (7z).
+_MAX_UNITS = 255
+#: U+FFFF pads a long name's last entry; some readers (7z) end a name there.
 _NOT_KEPT = re.compile(f"{FORBIDDEN.pattern}|\uffff")
-#: fatgen103, "Name limits and character sets"; blanks are left out as Linux
-#: and Windows do.
+#: fatgen103, "Name limits and character sets", but without spaces, as in
+#: Linux and Windows.
 _SHORT = re.compile(
     r"[A-Z0-9!#$%&'()@^_`{}~-]{1,8}(\.[A-Z0-9!#$%&'()@^_`{}~-]{1,3})?"
 )
@@ -46,11 +46,11 @@ def entries(
     """Yield each name with its long entries and its short name of 11 bytes.
 
     :param directory: their directory's path, empty for the root
-    :raises ImageError: if a name, or two together, can't be kept
+    :raises ImageError: if a name is refused, or two conflict
     """
     _check(directory, names)
-    # Linux and Windows look a file up by either name: no alias may be another
-    # file's name.
+    # Linux and Windows find a file by either name: an alias must not be the
+    # name of another file.
     taken = {name.upper() for name in names}
     tails: dict[tuple[str, str], int] = {}
     for name in names:
@@ -62,20 +62,20 @@ def entries(
 
 
 def check_path(path: str) -> None:
-    """Raise ImageError if a path is longer than readers take."""
-    if units(path) > MOST_PATH_UNITS:
+    """Raise ImageError if a path is too long for readers."""
+    if units(path) > MAX_PATH_UNITS:
         raise ImageError(
             f"{show(path)} can't be a path on VFAT: it has {units(path):,}"
-            f" UTF-16 units, more than {MOST_PATH_UNITS}; make it shorter"
+            f" UTF-16 units, more than {MAX_PATH_UNITS}; make it shorter"
         )
 
 
 def _check(directory: str, names: Sequence[str]) -> None:
-    """Raise ImageError unless names can be kept, beside each other."""
-    if len(names) > MOST_ENTRIES:
+    """Raise ImageError if a name is refused, or two conflict."""
+    if len(names) > MAX_ENTRIES:
         raise ImageError(
             f"{_place(directory)} has {len(names):,} names; VFAT allows"
-            f" {MOST_ENTRIES:,} entries in a directory, and a long name takes"
+            f" {MAX_ENTRIES:,} entries in a directory, and a long name takes"
             " two or more"
         )
     seen: dict[str, str] = {}
@@ -98,21 +98,21 @@ def _broken_rule(name: str) -> str:
         return f"it must not contain {show(found[0])}"
     if name.endswith((".", " ")):
         return "it must not end with a dot or a space"
-    # fatgen103 has readers ignore it; Linux and mtools don't.
+    # By fatgen103, readers ignore it; Linux and mtools don't.
     if name.startswith(" "):
         return "it must not begin with a space"
-    if units(name) > _MOST_UNITS:
-        return f"it must have at most {_MOST_UNITS} UTF-16 units"
+    if units(name) > _MAX_UNITS:
+        return f"it must have at most {_MAX_UNITS} UTF-16 units"
     if _DEVICE.fullmatch(name):
         return "it must not be the name of a device on Windows"
     return ""
 
 
 def _folded(name: str) -> str:
-    """Return what is the same for all that some reader takes for the same.
+    """Return a key that is equal for names that are equal to some reader.
 
-    Two mappings, since what Unicode uppercases and what it folds differ, and
-    glibc's towlower makes an i of the one letter that both leave apart.
+    Two mappings, because Unicode's uppercasing and case folding differ; and
+    glibc's towlower maps U+0130, which both leave distinct, to i.
     """
     return name.replace("İ", "i").upper().casefold()
 
@@ -124,11 +124,11 @@ def _place(directory: str) -> str:
 def _alias(
     name: str, taken: set[str], tails: dict[tuple[str, str], int]
 ) -> str:
-    """Return a short name with a number at its end that nothing else has.
+    """Return a unique short name that ends with a number.
 
-    :param taken: what no short name may be
-    :param tails: the next number for what stands before and after it: each
-        is tried once, so that names alike cost no more than others
+    :param taken: the names that it must not be
+    :param tails: the next number by the parts before and after it: each number
+        is tried once, so that similar names cost no more than others
     """
     base, dot, extension = name.rpartition(".")
     if not base.strip(". "):
@@ -153,7 +153,7 @@ def _alias(
 
 
 def _long(name: str, short: bytes) -> bytes:
-    """Return the entries of a long name, the last part of it first."""
+    """Return the entries of a long name, its last part first."""
     text = name.encode("utf-16-le")
     count = -(-len(text) // LONG_BYTES)
     if len(text) % LONG_BYTES:

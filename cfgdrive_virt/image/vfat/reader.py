@@ -1,14 +1,14 @@
-"""A VFAT image becomes its label and tree, whoever wrote it.
+"""A VFAT image of any writer becomes its label and tree.
 
-Read are FAT12 and FAT16, of stock nova's mkfs.vfat or changed by a guest.
-Names are those that Linux shows: the long one, if it belongs to its short
-one, else the short one, in code page 437 (Linux' default) and in the case
-that Windows NT's two bits tell.
+The reader supports FAT12 and FAT16, also images of stock nova's mkfs.vfat and
+images that a guest has changed.  Names are those that Linux shows: the long
+name, if it belongs to the short one, else the short name, in code page 437
+(Linux' default), with the case from Windows NT's two bits.
 
-The writer may be hostile, so whatever is damaged is an ImageError that says
-where: a cluster belongs to one file only, which bounds time and memory by the
-image's size, chains are as long as their file, both FATs say the same, and
-paths are no longer than those that are written here.
+The writer may be hostile, so any damage raises an ImageError that says where.
+Each cluster belongs to one file only, which limits time and memory by the
+image's size.  Chains have the length of their file, both FATs are equal, and
+paths are no longer than those of our writer.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from cfgdrive_virt.image.vfat.format import (
     FORBIDDEN,
     LONG_LAST,
     LONG_NAME,
-    MOST_ENTRIES,
-    MOST_PATH_UNITS,
+    MAX_ENTRIES,
+    MAX_PATH_UNITS,
     VOLUME,
     checksum,
     units,
@@ -45,7 +45,7 @@ _NO_LABEL = b"NO NAME    "
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
-    """A file or directory, as its directory has it."""
+    """A directory entry of a file or directory."""
 
     short: bytes
     name: str
@@ -55,12 +55,12 @@ class _Entry:
 
 
 def read(data: bytes) -> Contents:
-    """Return what an image holds.
+    """Return the contents of an image.
 
-    The label is the root directory's, or else the boot sector's, as blkid
-    has it.
+    The label is that of the root directory, or else of the boot sector, as in
+    blkid.
 
-    :raises ImageError: if it is no FAT12 or FAT16 image, or a damaged one
+    :raises ImageError: if it isn't a FAT12 or FAT16 image, or is damaged
     """
     if not recognizes(data):
         raise ImageError("not a VFAT image: it has no FAT boot sector")
@@ -87,7 +87,7 @@ def _label(volume: Volume) -> str:
 def _files(volume: Volume) -> dict[str, bytes]:
     """Return the files of a volume, by path."""
     files: dict[str, bytes] = {}
-    # Path, first cluster of itself and of its parent, bytes.
+    # Path, first cluster, parent's first cluster, bytes.
     pending = [("", 0, 0, volume.root)]
     while pending:
         directory, itself, above, data = pending.pop()
@@ -126,10 +126,10 @@ def _check_directory(path: str, entry: _Entry, content: bytes) -> None:
             f"the directory {show(path)} has a size of {entry.size:,} bytes,"
             " not 0"
         )
-    if len(content) > MOST_ENTRIES * ENTRY.size:
+    if len(content) > MAX_ENTRIES * ENTRY.size:
         raise damaged(
             f"the directory {show(path)} has {len(content):,} bytes, more than"
-            f" {MOST_ENTRIES * ENTRY.size:,}"
+            f" {MAX_ENTRIES * ENTRY.size:,}"
         )
 
 
@@ -138,15 +138,15 @@ def _path(directory: str, name: str) -> str:
     found = FORBIDDEN.search(name)
     if found or name in ("", ".", ".."):
         raise damaged(f"{show(path)} has an invalid name")
-    if units(path) > MOST_PATH_UNITS:
+    if units(path) > MAX_PATH_UNITS:
         raise damaged(
-            f"{show(path)} is longer than {MOST_PATH_UNITS} UTF-16 units"
+            f"{show(path)} is longer than {MAX_PATH_UNITS} UTF-16 units"
         )
     return path
 
 
 def _cut(volume: Volume, path: str, content: bytes, size: int) -> bytes:
-    """Return a file's bytes, of all those of its clusters."""
+    """Return a file's bytes, without the rest of its last cluster."""
     if not 0 <= len(content) - size < volume.cluster:
         raise damaged(
             f"{show(path)} has clusters of {len(content):,} bytes, but a size"
@@ -156,7 +156,7 @@ def _cut(volume: Volume, path: str, content: bytes, size: int) -> bytes:
 
 
 def _raw_entries(data: bytes) -> Iterator[bytes]:
-    """Yield a directory's entries before the first that was never used."""
+    """Yield a directory's entries up to the first unused one."""
     for at in range(0, len(data), ENTRY.size):
         if data[at] == _UNUSED:
             return
@@ -164,7 +164,7 @@ def _raw_entries(data: bytes) -> Iterator[bytes]:
 
 
 def _entries(data: bytes) -> Iterator[_Entry]:
-    """Yield files and directories, with what Linux takes for their names."""
+    """Yield files and directories, with the names that Linux shows."""
     parts: list[bytes] = []
     for raw in _raw_entries(data):
         if raw[0] != _DELETED and raw[11] == LONG_NAME:
@@ -183,9 +183,9 @@ def _entries(data: bytes) -> Iterator[_Entry]:
 def _long_name(parts: Sequence[bytes], short: bytes) -> str:
     """Return the long name before a short one, empty if it has none.
 
-    Its parts are numbered down to 1 and bear the checksum of the short name;
-    else somebody who knows short names only has changed them, and they are
-    passed over.
+    Its parts are numbered down to 1 and have the checksum of the short name;
+    otherwise a system without long names has changed the directory, and the
+    parts are ignored.
     """
     numbers = [part[0] & ~LONG_LAST for part in parts]
     if (
@@ -198,7 +198,7 @@ def _long_name(parts: Sequence[bytes], short: bytes) -> str:
     text = b"".join(
         part[1:11] + part[14:26] + part[28:32] for part in reversed(parts)
     )
-    # Lone surrogates are found with all else that no name can have.
+    # The check of the path finds lone surrogates.
     return text.decode("utf-16-le", "surrogatepass").partition("\0")[0]
 
 
@@ -213,5 +213,5 @@ def _short_name(short: bytes, case: int) -> str:
 
 
 def _unescaped(short: bytes) -> bytes:
-    """Return a short name whose first byte would mean that it is deleted."""
+    """Return a short name whose first byte, 0xE5, is stored as 0x05."""
     return bytes([_DELETED]) + short[1:] if short[0] == _KANJI else short

@@ -1,6 +1,6 @@
-"""An image becomes a volume: geometry and FAT, checked; chains of clusters.
+"""An image becomes a volume: checked geometry and FAT, and cluster chains.
 
-Refused are FAT32, and whatever says of itself what can't be.
+FAT32 and impossible geometries are refused.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _LARGEST_CLUSTER = 65_536
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume whose geometry is checked, and who owns its clusters.
+    """A volume with checked geometry, and the owners of its clusters.
 
-    :param cluster: bytes of a cluster
-    :param clusters: how many there are
+    :param cluster: bytes per cluster
+    :param clusters: number of clusters
     :param root: the root directory's bytes
-    :param start: where cluster 2 begins
-    :param links: the FAT: what follows each cluster
-    :param label: what the boot sector says
-    :param owners: paths by the clusters that were theirs so far
+    :param start: offset of cluster 2, in bytes
+    :param links: the FAT: the successor of each cluster
+    :param label: the boot sector's label
+    :param owners: the paths of the clusters that were read so far
     """
 
     data: memoryview
@@ -53,7 +53,7 @@ class Volume:
     def of(cls, data: bytes) -> Volume:
         """Return the volume of an image.
 
-        :raises ImageError: if it isn't FAT12 or FAT16, or not whole
+        :raises ImageError: if it isn't FAT12 or FAT16, or is truncated
         """
         boot = BootSector.unpack(data)
         start, clusters = _geometry(boot, len(data))
@@ -76,8 +76,8 @@ class Volume:
     def content(self, path: str, first: int) -> bytes:
         """Return the bytes of all clusters of a file or directory.
 
-        :param first: its first cluster; it has none if that is 0
-        :raises ImageError: if one isn't there, or is somebody's already
+        :param first: the first cluster; 0 if there is none
+        :raises ImageError: if a cluster doesn't exist, or has another owner
         """
         starts = (
             self.start + (cluster - 2) * self.cluster
@@ -111,7 +111,7 @@ class Volume:
 
 
 def recognizes(data: bytes) -> bool:
-    """Tell whether an image begins as FAT does, of any width."""
+    """Tell whether an image has a FAT boot sector, of any width."""
     return (
         len(data) >= _BOOT_SECTOR
         and data[SIGNATURE_OFFSET : SIGNATURE_OFFSET + 2] == SIGNATURE
@@ -122,12 +122,12 @@ def recognizes(data: bytes) -> bool:
 
 
 def damaged(what: str) -> ImageError:
-    """Return the error of an image that contradicts itself."""
+    """Return the error for a damaged image."""
     return ImageError(f"damaged VFAT image: {what}")
 
 
 def _geometry(boot: BootSector, size: int) -> tuple[int, int]:
-    """Return where cluster 2 begins, and how many clusters there are.
+    """Return the offset of cluster 2, and the number of clusters.
 
     :param size: of the image, in bytes
     """
@@ -161,7 +161,7 @@ def _geometry(boot: BootSector, size: int) -> tuple[int, int]:
 
 
 def _links(fat: bytes, clusters: int) -> Sequence[int]:
-    """Return the entries of a FAT: the first two belong to no cluster."""
+    """Return the entries of a FAT; the first two have no cluster."""
     count = clusters + 2
     width = 12 if clusters < FIRST_FAT16 else 16
     if len(fat) * 8 < count * width:
@@ -179,10 +179,10 @@ def _links(fat: bytes, clusters: int) -> Sequence[int]:
 
 
 def _agreed(copies: Sequence[Sequence[int]]) -> Sequence[int]:
-    """Return the FAT, if all copies of it say the same.
+    """Return the FAT, if all its copies are equal.
 
-    Which one is right nobody can tell, and readers choose differently.  The
-    first two entries have flags that may differ.
+    If they differ, readers choose different ones, and the right one is
+    unknown.  The first two entries have flags that may differ.
     """
     first = copies[0]
     for other in copies[1:]:

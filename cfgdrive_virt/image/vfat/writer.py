@@ -1,21 +1,22 @@
-"""A tree becomes a VFAT image: FAT12 or FAT16 with long names; and back.
+"""A tree becomes a VFAT image: FAT12 or FAT16 with long names.
 
-The image is as large as its tree needs: no free cluster but what rounding to
-4 KiB leaves (QEMU refuses to write to an image, without a cache on a disk
-with such sectors, that is no multiple of them).  Clusters are of 512 bytes,
-and larger only where FAT16 has too few of them for the tree.
+The image is as large as its tree needs: the only free clusters come from
+rounding to 4 KiB (on a disk with sectors of 4 KiB and without a cache, QEMU
+refuses to write to an image whose size isn't a multiple of them).  Clusters
+have 512 bytes; they are larger only if FAT16 has too few for the tree.
 
-The number of clusters alone tells the width of the FAT.  From 4085 on it is
-FAT16 to Linux (fs/fat/inode.c, MAX_FAT12), mtools, dosfstools and fatgen103,
-but from 4087 on to Windows (fastfat, FatIndexBitSize) and from 4084 on to
-blkid; fatgen103 warns of others that are off by up to 16.  So there are 1 to
-4069 clusters of FAT12, or 4101 to 65,509 of FAT16: FAT32 begins at 65,525.  A
-tree in between gets some free clusters more.  That makes 2 GiB at most.
+The number of clusters alone determines the width of the FAT.  FAT16 begins at
+4085 clusters for Linux (fs/fat/inode.c, MAX_FAT12), mtools, dosfstools and
+fatgen103, but at 4087 for Windows (fastfat, FatIndexBitSize) and at 4084 for
+blkid; fatgen103 warns of others that are off by up to 16.  So an image has 1
+to 4069 clusters of FAT12, or 4101 to 65,509 of FAT16, because FAT32 begins at
+65,525.  A tree in between gets additional free clusters.  The maximum is
+2 GiB.
 
-Content is stored as often as it appears: files of a FAT can't share clusters.
-Dates are UTC in steps of two seconds, from 1980 to 2107; what lies outside
-gets the nearest of them.  Paths have 256 UTF-16 units at most, names 255: see
-vfat_names for what else is refused.
+Equal contents are stored repeatedly: files can't share clusters.  Dates are
+UTC in steps of two seconds, from 1980 to 2107; other dates become the nearest
+of these.  Paths have at most 256 UTF-16 units, names 255; see names.py for
+other limits.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from cfgdrive_virt.image.vfat.format import (
     EXTENDED,
     FIRST_FAT16,
     FIRST_FAT32,
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     SIGNATURE,
     SIGNATURE_OFFSET,
     VOLUME,
@@ -55,17 +56,17 @@ from cfgdrive_virt.model.value import show
 
 _SECTOR = 512
 _ALIGNMENT = 4096
-#: mtools wants the sectors to be a multiple of a track's.
+#: mtools requires that the sectors are a multiple of a track's.
 _TRACK = _ALIGNMENT // _SECTOR
 _HEADS = 2
 _LARGEST_CLUSTER = 64 * _SECTOR
 _DISTANCE = 16
-#: What fatgen103 advises for FAT16.
+#: fatgen103's recommendation for FAT16.
 _ROOT_ENTRIES = 512
-_MOST_ROOT_ENTRIES = 65_520
+_MAX_ROOT_ENTRIES = 65_520
 _FIXED_DISK, _FIRST_DISK = 0xF8, 0x80
 _LABEL_SIZE = 11
-#: Over the mark to INT 18h: a BIOS tries what else it can boot from.
+#: Jump past the builder to INT 18h: the BIOS tries the next boot device.
 _JUMP = bytes((0xEB, BUILDER_OFFSETS[VFAT] + len(BUILDER) - 2, 0x90))
 _BOOT_CODE = BUILDER + b"\xcd\x18\xf4\xeb\xfd"
 _FIRST_TIMESTAMP = 315_532_800  # 1980-01-01 00:00:00 UTC
@@ -76,12 +77,12 @@ _Listing = list[tuple[str, bytes, bytes]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Geometry:
-    """Where things are in an image.
+    """The layout of an image.
 
-    :param width: bits of an entry of the FAT
-    :param cluster: bytes of a cluster
-    :param clusters: how many there are
-    :param fat: sectors of a FAT
+    :param width: bits per entry of the FAT
+    :param cluster: bytes per cluster
+    :param clusters: number of clusters
+    :param fat: sectors per FAT
     :param root: sectors of the root directory
     :param total: sectors of the image
     """
@@ -106,11 +107,11 @@ def build(
 
     :param label: the volume label, by which readers find the drive: ASCII,
         at most 11 characters
-    :param timestamp: of every date in it, in seconds since 1970 (UTC)
+    :param timestamp: for all dates, in seconds since 1970 (UTC)
     :param serial: the volume's serial number, of 32 bits
-    :param without: names of secrets that were left out of the tree
-    :raises ImageError: if a name can't be kept to the letter, or the tree is
-        too large
+    :param without: names of the secrets that were left out of the tree
+    :raises ImageError: if a name can't be stored exactly, or the tree is too
+        large
     """
     listings = {
         directory: list(names.entries(directory, below))
@@ -142,12 +143,12 @@ def build(
 
 
 def _filled(data: bytes, block: int) -> list[bytes]:
-    """Return bytes, and the zeroes that make them fill blocks."""
+    """Return bytes, and the zeros that fill their last block."""
     return [data, bytes(-len(data) % block)]
 
 
 def _directories(tree: MetadataTree) -> dict[str, list[str]]:
-    """Return the names in each directory, the root's path being empty."""
+    """Return the names in each directory; the root's path is empty."""
     found: dict[str, list[str]] = {"": []}
     for path in tree.files:
         names.check_path(path)
@@ -162,39 +163,39 @@ def _directories(tree: MetadataTree) -> dict[str, list[str]]:
 
 
 def _length(path: str, listing: _Listing) -> int:
-    """Return the bytes of a directory."""
-    # The root has the label, others themselves and their parent.
+    """Return the size of a directory, in bytes."""
+    # The root has the label; others have '.' and '..'.
     count = 2 if path else 1
     count += sum(len(long) // ENTRY.size + 1 for _, long, _ in listing)
-    most = MOST_ENTRIES if path else _MOST_ROOT_ENTRIES
-    if count > most:
+    limit = MAX_ENTRIES if path else _MAX_ROOT_ENTRIES
+    if count > limit:
         raise ImageError(
             f"{show(path) if path else 'the root'} takes {count:,} entries;"
-            f" VFAT allows {most:,} there, and a long name takes one for each"
+            f" VFAT allows {limit:,} there, and a long name takes one for each"
             " 13 characters; use several directories"
         )
     return count * ENTRY.size
 
 
 def _geometry(sizes: Mapping[str, int], root: int) -> _Geometry:
-    """Return the smallest one that holds all.
+    """Return the smallest geometry that holds everything.
 
-    :param sizes: bytes of what clusters hold
+    :param sizes: bytes of each file and directory, except the root
     :param root: bytes of the root directory
     """
     root_sectors = -(-max(root, _ROOT_ENTRIES * ENTRY.size) // _SECTOR)
     cluster = _SECTOR
     while cluster <= _LARGEST_CLUSTER:
         needed = max(1, sum(-(-size // cluster) for size in sizes.values()))
-        for width, least, most in (
+        for width, minimum, maximum in (
             (12, 1, FIRST_FAT16 - _DISTANCE),
             (16, FIRST_FAT16 + _DISTANCE, FIRST_FAT32 - _DISTANCE),
         ):
-            if needed <= most:
+            if needed <= maximum:
                 found = _fitted(
-                    width, cluster, max(needed, least), root_sectors
+                    width, cluster, max(needed, minimum), root_sectors
                 )
-                if found.clusters <= most:
+                if found.clusters <= maximum:
                     return found
         cluster *= 2
     largest = heapq.nlargest(3, sizes, key=sizes.__getitem__)
@@ -207,9 +208,9 @@ def _geometry(sizes: Mapping[str, int], root: int) -> _Geometry:
 
 
 def _fitted(width: int, cluster: int, clusters: int, root: int) -> _Geometry:
-    """Return the geometry with at least so many clusters.
+    """Return the geometry with at least this number of clusters.
 
-    What rounding adds may be some clusters more, which the FAT counts too.
+    Rounding may add some clusters, for which the FAT needs entries, too.
     """
     per_cluster = cluster // _SECTOR
     while True:
@@ -226,13 +227,14 @@ def _fitted(width: int, cluster: int, clusters: int, root: int) -> _Geometry:
 def _allocate(
     sizes: Mapping[str, int], geometry: _Geometry
 ) -> tuple[dict[str, int], bytes]:
-    """Return everything's first cluster, and the FAT that says so.
+    """Return the first cluster of each path, and the FAT.
 
-    All is contiguous.  The root, and what is empty, has no cluster: 0.
+    Everything is contiguous.  The root and empty files have no cluster: 0.
     """
     starts = {"": 0}
     end_of_chain = (1 << geometry.width) - 1
-    # fatgen103, "FAT Data Structure": the medium, and a clean volume.
+    # fatgen103, "FAT Data Structure": the medium, and the flags of a clean
+    # volume.
     links = [end_of_chain ^ 0xFF | _FIXED_DISK, end_of_chain]
     for path, size in sizes.items():
         following = len(links) + -(-size // geometry.cluster)
@@ -280,9 +282,9 @@ def _boot_sector(
 
 
 def _dates(timestamp: int) -> tuple[int, int]:
-    """Return time and date as FAT has them, the nearest that it has."""
-    known = min(max(timestamp, _FIRST_TIMESTAMP), _LAST_TIMESTAMP)
-    year, month, day, hour, minute, second = time.gmtime(known)[:6]
+    """Return time and date in FAT's format, or the nearest possible ones."""
+    nearest = min(max(timestamp, _FIRST_TIMESTAMP), _LAST_TIMESTAMP)
+    year, month, day, hour, minute, second = time.gmtime(nearest)[:6]
     return (
         hour << 11 | minute << 5 | second // 2,
         year - 1980 << 9 | month << 5 | day,
@@ -300,9 +302,9 @@ def _entries(
     """Yield the bytes of a directory."""
 
     def entry(short: bytes, kind: int, start: int, size: int = 0) -> bytes:
-        made, read_on = dates, dates[1]
+        created, accessed = dates, dates[1]
         return ENTRY.pack(
-            *(short, kind, 0, 0, *made, read_on, 0, *dates, start, size)
+            *(short, kind, 0, 0, *created, accessed, 0, *dates, start, size)
         )
 
     prefix = f"{directory}/" if directory else ""
