@@ -104,7 +104,7 @@ def _static_vendor_data(settings: Settings) -> Any:
             f" drive, {settings.max_drive_size:,} bytes"
         )
     try:
-        document = json_file.load(data, most=None)
+        document = json_file.load(data, max_bytes=None)
     except ValueError as error:
         # Not chained: its text says where, but it holds all of the file.
         raise InvalidConfiguration(

@@ -23,7 +23,7 @@ from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, STALE, Status
 from cfgdrive_virt.model.value import show
 
 #: Details of a status, and characters of one: a guest may have written them.
-_MOST_DETAILS, _LONGEST = 1000, 200
+_MAX_DETAILS, _LONGEST = 1000, 200
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def examine(
     )
     if not as_built:
         for path, content in contents.tree.files.items():
-            if path.endswith(".json") and len(content) > json_file.MOST_BYTES:
+            if path.endswith(".json") and len(content) > json_file.MAX_BYTES:
                 too_large = [f"{path} has {len(content):,} bytes"]
                 return Status(location, DAMAGED, _bounded(too_large))
         if problems := verify(contents, settings).problems:
@@ -143,4 +143,4 @@ def _bounded(details: Iterable[str]) -> tuple[str, ...]:
         line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
         for line in lines
     )
-    return tuple(itertools.islice(dict.fromkeys(cut), _MOST_DETAILS))
+    return tuple(itertools.islice(dict.fromkeys(cut), _MAX_DETAILS))

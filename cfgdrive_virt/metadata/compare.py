@@ -44,7 +44,7 @@ def differences(
     """Yield what two trees do not share, in the order of their paths.
 
     :param found: the tree that a guest may have written: its JSON files are
-        parsed up to :data:`json_file.MOST_BYTES`, or the size of the
+        parsed up to :data:`json_file.MAX_BYTES`, or the size of the
         expected file if that is larger
     """
     for path in sorted({*expected.files, *found.files}):
@@ -68,11 +68,11 @@ def _documents(
     """Return the values of two JSON files; None if they have none."""
     if isinstance(ours, Absent) or isinstance(theirs, Absent):
         return None
-    most = max(json_file.MOST_BYTES, len(ours))
+    max_bytes = max(json_file.MAX_BYTES, len(ours))
     try:
         return (
-            json_file.load_frozen(ours, most),
-            json_file.load_frozen(theirs, most),
+            json_file.load_frozen(ours, max_bytes),
+            json_file.load_frozen(theirs, max_bytes),
         )
     except ValueError:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 from cfgdrive_virt.model import rules
 
 #: Largest JSON file that is parsed, in bytes; ours have some thousands.
-MOST_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 
 
 def encode(value: Any) -> bytes:
@@ -20,26 +20,26 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True).encode("ascii")
 
 
-def load(content: bytes, most: int | None = MOST_BYTES) -> Any:
+def load(content: bytes, max_bytes: int | None = MAX_BYTES) -> Any:
     """Return the value of a JSON file, as Python's parser gives it.
 
-    :param most: largest size in bytes; None for files without a limit
+    :param max_bytes: largest size in bytes; None for files without a limit
     :raises ValueError: if it is too large, or not valid JSON.  The error
         may hold the content: do not chain it
     """
-    if most is not None and len(content) > most:
-        raise ValueError(f"must be at most {most:,} bytes")
+    if max_bytes is not None and len(content) > max_bytes:
+        raise ValueError(f"must be at most {max_bytes:,} bytes")
     try:
         return json.loads(content)
     except RecursionError:
         raise ValueError("must not be nested so deeply") from None
 
 
-def load_frozen(content: bytes, most: int | None = MOST_BYTES) -> Any:
+def load_frozen(content: bytes, max_bytes: int | None = MAX_BYTES) -> Any:
     """Return the value of a JSON file, frozen, and checked as a request's.
 
-    :param most: as for :func:`load`
+    :param max_bytes: as for :func:`load`
     :raises ValueError: as :func:`load`, or if :func:`rules.json_value`
         refuses the value
     """
-    return rules.json_value(load(content, most))
+    return rules.json_value(load(content, max_bytes))

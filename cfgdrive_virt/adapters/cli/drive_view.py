@@ -122,7 +122,7 @@ def _content(
     hidden = not show_secrets and layout.is_secret(path)
     if path.endswith(".json"):
         try:
-            document = json_file.load_frozen(content, most=None)
+            document = json_file.load_frozen(content, max_bytes=None)
         except ValueError:
             return {"error": "not valid JSON, or nested too deeply"}
         if not show_secrets:

@@ -28,7 +28,7 @@ from cfgdrive_virt.model.value import show
 _CHUNK = 1024 * 1024
 _VOLUME = "rbd:"
 
-_MOST_UUID_BYTES = 64 * 1024 * 1024
+_MAX_UUID_BYTES = 64 * 1024 * 1024
 
 
 def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
@@ -76,7 +76,7 @@ def make_driver(config_files: tuple[str, ...]) -> ConfigDriveDriver:
 def load_instance(name: str) -> ConfigDriveRequest:
     """Return the request in an instance file; ``-`` is standard input."""
     source = "standard input" if name == "-" else name
-    data = read_file(name, instance_file.MOST_BYTES)
+    data = read_file(name, instance_file.MAX_BYTES)
     return instance_file.load(data, source)
 
 
@@ -88,7 +88,7 @@ def load_uuids(name: str) -> set[str]:
     :raises InvalidRequest: if a line is not a UUID, or the file has none
     """
     source = "standard input" if name == "-" else name
-    text = read_file(name, _MOST_UUID_BYTES).decode("utf-8-sig", "replace")
+    text = read_file(name, _MAX_UUID_BYTES).decode("utf-8-sig", "replace")
     found, problems = set(), []
     for number, line in enumerate(text.splitlines(), 1):
         word = line.strip()
@@ -118,24 +118,24 @@ def read_drive(name: str, settings: Settings) -> bytes:
     :raises InvalidRequest: if the name of the volume is invalid
     :raises StoreError: if the drive can't be read
     """
-    most = stores.size_limit(settings)
+    max_bytes = stores.size_limit(settings)
     if not is_volume(name):
-        return read_file(name, most)
+        return read_file(name, max_bytes)
     pool, _, volume = name.removeprefix(_VOLUME).partition("/")
     if not pool or not volume or not name.isprintable():
         rule = "must be rbd:POOL/VOLUME"
         raise InvalidRequest([Problem("drive", show(name), rule)])
     location = RbdLocation(volume[:36], pool, volume)
-    data = stores.rbd_store_of(settings).read(location, most)
+    data = stores.rbd_store_of(settings).read(location, max_bytes)
     if data is None:
         raise StoreError(f"can't read {location}: the volume does not exist")
     return data
 
 
-def read_file(name: str, most: int) -> bytes:
+def read_file(name: str, max_bytes: int) -> bytes:
     """Return the bytes of a file; ``-`` is standard input.
 
-    :raises StoreError: if it can't be read, or has more bytes than ``most``
+    :raises StoreError: if it can't be read, or is larger
     """
     try:
         if name != "-":
@@ -144,18 +144,18 @@ def read_file(name: str, most: int) -> bytes:
                     f"{name} is a character device; refusing to read it"
                 )
             with open(name, "rb") as file:
-                return _read_all(file, name, most)
+                return _read_all(file, name, max_bytes)
         if sys.stdin is None:
             raise StoreError("standard input is closed")
-        return _read_all(sys.stdin.buffer, "standard input", most)
+        return _read_all(sys.stdin.buffer, "standard input", max_bytes)
     except OSError as error:
         raise StoreError(f"can't read {name}: {error.strerror}") from error
 
 
-def _read_all(file: BinaryIO, name: str, most: int) -> bytes:
+def _read_all(file: BinaryIO, name: str, max_bytes: int) -> bytes:
     data = bytearray()
     while chunk := file.read(_CHUNK):
         data += chunk
-        if len(data) > most:
-            raise StoreError(f"{name} is larger than {most:,} bytes")
+        if len(data) > max_bytes:
+            raise StoreError(f"{name} is larger than {max_bytes:,} bytes")
     return bytes(data)

@@ -23,10 +23,10 @@ from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.value import from_mapping, show
 
 #: More than any drive can contain.
-MOST_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 256 * 1024 * 1024
 
 #: PyYAML takes seconds for a megabyte of short lines.
-_MOST_YAML = 16 * 1024 * 1024
+_MAX_YAML = 16 * 1024 * 1024
 _TAGS = (None, "!", "tag:yaml.org,2002:binary")
 
 
@@ -46,8 +46,8 @@ def load(data: bytes, source: str) -> ConfigDriveRequest:
 
 
 def _parse(data: bytes) -> Any:
-    if len(data) > MOST_BYTES:
-        _refuse("", f"must be at most {MOST_BYTES:,} bytes")
+    if len(data) > MAX_BYTES:
+        _refuse("", f"must be at most {MAX_BYTES:,} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -71,8 +71,8 @@ def _parse(data: bytes) -> Any:
 
 
 def _parse_yaml(text: str) -> Any:
-    if len(text) > _MOST_YAML:
-        _refuse("", f"must be JSON if it is larger than {_MOST_YAML:,} bytes")
+    if len(text) > _MAX_YAML:
+        _refuse("", f"must be JSON if it is larger than {_MAX_YAML:,} bytes")
     try:
         # _Loader is a SafeLoader, but ruff recognizes only that name.
         return yaml.load(text, Loader=_Loader)  # noqa: S506

@@ -13,7 +13,7 @@ from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive
 from cfgdrive_virt.model.request import ONE_SHOT
 from cfgdrive_virt.model.status import FRESH
 
-_MOST_DOMAIN_BYTES = 16 * 1024 * 1024
+_MAX_DOMAIN_BYTES = 16 * 1024 * 1024
 
 
 @click.command()
@@ -43,9 +43,7 @@ def spawn(
     """
     request = inputs.load_instance(instance)
     xml = (
-        None
-        if domain is None
-        else inputs.read_file(domain, _MOST_DOMAIN_BYTES)
+        None if domain is None else inputs.read_file(domain, _MAX_DOMAIN_BYTES)
     )
     with connected(connect) as connection:
         service = LibvirtService(connection, driver)

@@ -42,8 +42,10 @@ def peek_by(connection: libvirt.virConnect) -> Peek:
     (dynamic_ownership).  libvirt itself can read the file in either case.
     """
 
-    def peek(location: Location, most: int) -> bytes | None:
-        return _peek(connection, location.uuid, location.source, None, most)
+    def peek(location: Location, max_bytes: int) -> bytes | None:
+        return _peek(
+            connection, location.uuid, location.source, None, max_bytes
+        )
 
     return peek
 
@@ -53,7 +55,7 @@ def _peek(
     uuid: str,
     source: str,
     size: int | None,
-    most: int = 0,
+    max_bytes: int = 0,
 ) -> bytes | None:
     lead = f"can't read {source} through libvirt"
     try:
@@ -63,8 +65,10 @@ def _peek(
             return None
         if size is None:
             size = int(domain.blockInfo(disk.target)[0])
-            if size > most:
-                raise DomainError(f"{lead}: it is larger than {most:,} bytes")
+            if size > max_bytes:
+                raise DomainError(
+                    f"{lead}: it is larger than {max_bytes:,} bytes"
+                )
         return b"".join(
             domain.blockPeek(disk.target, at, min(_STEP, size - at), 0)
             for at in range(0, size, _STEP)

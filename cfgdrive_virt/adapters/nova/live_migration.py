@@ -219,14 +219,14 @@ def _is_migrating(context: Any, instance_uuid: str) -> bool:
     return bool(instance.task_state == task_states.MIGRATING)
 
 
-def _peek(location: Location, most: int) -> bytes | None:
+def _peek(location: Location, max_bytes: int) -> bytes | None:
     """Read a drive that libvirt has given to QEMU's user.
 
     This opens a new connection: on eventlet, a native thread must not wait
     for the locks of nova's own connection.
     """
     with connected(libvirt_driver.LibvirtDriver._uri()) as connection:
-        return peek_by(connection)(location, most)
+        return peek_by(connection)(location, max_bytes)
 
 
 def _refuse_to_lose(guest: Any, data: Any) -> None:

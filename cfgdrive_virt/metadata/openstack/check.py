@@ -34,7 +34,7 @@ def problems(tree: MetadataTree) -> Iterator[Problem]:
         if not path.endswith(".json"):
             continue
         try:
-            document = json_file.load_frozen(content, most=None)
+            document = json_file.load_frozen(content, max_bytes=None)
         except ValueError:
             rule = "must be valid JSON"
             yield Problem(path, show(content, secret=True), rule)

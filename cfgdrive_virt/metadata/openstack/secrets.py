@@ -38,7 +38,7 @@ def _files(
 
 def _without_password(path: str, content: bytes) -> bytes:
     try:
-        document = json_file.load(content, most=None)
+        document = json_file.load(content, max_bytes=None)
         if document.pop(ADMIN_PASS, None) is None:
             return content
         return json_file.encode(document)

@@ -316,7 +316,7 @@ def test_an_error_stays_short_whatever_the_file() -> None:
 
 def test_a_file_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "cfgdrive_virt.adapters.cli.instance_file.MOST_BYTES", 1000
+        "cfgdrive_virt.adapters.cli.instance_file.MAX_BYTES", 1000
     )
     read(LEAST.ljust(1000))
     assert refusal(LEAST.ljust(1001)) == "  must be at most 1,000 bytes"
@@ -325,7 +325,7 @@ def test_a_file_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_large_has_to_be_json(monkeypatch: pytest.MonkeyPatch) -> None:
     # PyYAML takes its time.
     monkeypatch.setattr(
-        "cfgdrive_virt.adapters.cli.instance_file._MOST_YAML", 1000
+        "cfgdrive_virt.adapters.cli.instance_file._MAX_YAML", 1000
     )
     read(LEAST.ljust(1000))
     words = "must be JSON if it is larger than 1,000 bytes"

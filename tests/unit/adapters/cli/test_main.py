@@ -93,10 +93,10 @@ def test_a_failure_has_its_exit_code_and_its_reason(
 @pytest.mark.parametrize(
     ("most", "arguments"),
     [
-        ("instance_file.MOST_BYTES", ("plan", "x")),
-        ("instance_file.MOST_BYTES", ("plan", "-")),
+        ("instance_file.MAX_BYTES", ("plan", "x")),
+        ("instance_file.MAX_BYTES", ("plan", "-")),
         (
-            "instances._MOST_DOMAIN_BYTES",
+            "instances._MAX_DOMAIN_BYTES",
             ("spawn", SAMPLE, *TEST, "--domain", "x"),
         ),
     ],
