@@ -179,7 +179,7 @@ def must_survive(
     """
     shared = sharing(settings, file_system)
     if settings.live_migration == "auto" and not shared and carried:
-        return Verdict(False, f"the service carries it where {shared.reason}")
+        return Verdict(False, f"the service carries it, as {shared.reason}")
     if settings.live_migration == "auto" or settings.in_rbd:
         return Verdict(not shared, shared.reason)
     return Verdict(
@@ -214,7 +214,9 @@ def decide(
         )
     else:
         image_format = ISO9660
-        why_format = f"because every reader takes it, and {migration.reason}"
+        why_format = (
+            f"because every reader supports it, and {migration.reason}"
+        )
     if settings.in_rbd or image_format == VFAT:
         device: Literal["cdrom", "disk"] = "disk"
         bus, why_bus = _disk_bus(machine, properties.get("hw_disk_bus"))
@@ -288,8 +290,8 @@ def _check_bus(
 ) -> None:
     if wish not in buses:
         raise UnsupportedCombination(
-            f"image property {name}={wish!a} can't hold a {device};"
-            f" {', '.join(buses)} can"
+            f"image property {name}={wish!a} is not a bus for a {device}; use"
+            f" {', '.join(buses[:-1])} or {buses[-1]}"
         )
     if wish == "ide" and not _has_ide(machine):
         others = " or ".join(bus for bus in buses if bus not in ("ide", "usb"))

@@ -7,6 +7,7 @@ They have the names of nova's ComputeDriver where that has one.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import platform
@@ -29,6 +30,9 @@ __all__ = ["ConfigDriveDriver", "Drive", "Medium", "Plan"]
 class ConfigDriveDriver(Planner, Lifecycle, Refresh, LiveMigration):
     """Plan, build, refresh, migrate and remove config drives.
 
+    What a service asks beforehand is in :class:`Planner`, the hooks of one
+    host in :class:`Lifecycle`, those that bring a drive up to date in
+    :class:`Refresh`, those of a live migration in :class:`LiveMigration`.
     Safe to share between threads and processes.
 
     :param conf: nova's configuration, or one of ours; options that aren't
@@ -39,10 +43,10 @@ class ConfigDriveDriver(Planner, Lifecycle, Refresh, LiveMigration):
     :param architecture: the host's, for images that name none
     :param peek: reads a drive that this process may not read: given its
         location and a maximum size, returns its bytes, or None if it can't.
-        libvirt gives a disk's file to QEMU's user, and a read-only one never
-        back
+        libvirt gives a disk's file to QEMU's user, and doesn't give a
+        read-only one back
     :param carries: whether this service calls the hooks of live migration;
-        then a read-only drive arrives too, and none need be VFAT
+        then a read-only drive arrives too, so no drive has to be VFAT
     """
 
     def __init__(
@@ -63,6 +67,6 @@ class ConfigDriveDriver(Planner, Lifecycle, Refresh, LiveMigration):
 
     def reading_by(self, peek: Peek) -> ConfigDriveDriver:
         """Return the same driver with another way to read drives."""
-        other = object.__new__(type(self))
-        Planner.__init__(other, dataclasses.replace(self._host, peek=peek))
+        other = copy.copy(self)
+        other._host = dataclasses.replace(self._host, peek=peek)
         return other

@@ -1,7 +1,7 @@
 """One instance's drive in one store: read, examine, write, exchange, remove.
 
-Locks are the hooks' matter (see operation_log), but for :meth:`remove`, which
-lets go of the lock while it waits.
+The caller holds the instance's lock (see operation_log), except for
+:meth:`InstanceDrive.remove`, which releases it between its retries.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cfgdrive_virt.exception import (
     NoWholeDrive,
     StoreError,
 )
-from cfgdrive_virt.model.drive import Contents, Location
+from cfgdrive_virt.model.drive import RESCUE_NAME, Contents, Location
 from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.status import Status
@@ -180,7 +180,7 @@ class InstanceDrive:
         left = []
         try:
             if old is None:
-                self.store.delete(self.uuid)
+                self.delete()
             elif self.read_if_readable() != old:
                 self.write(old)
         except ConfigDriveError as problem:
@@ -194,8 +194,15 @@ class InstanceDrive:
                 f"{error}; {', and '.join(left)}: refresh it again"
             ) from error
 
+    def delete(self) -> bool:
+        """Remove the drive; tell whether there was one.
+
+        :raises StoreError: if it can't be removed
+        """
+        return self.store.delete(self.uuid)
+
     def remove(self, *, retry: bool = True) -> bool:
-        """Remove the drive, under its lock; tell whether there was one.
+        """Take the lock and remove the drive; tell whether there was one.
 
         :param retry: whether to try again while a Ceph client has it open,
             as nova does
@@ -204,7 +211,7 @@ class InstanceDrive:
         for left in range(retries, -1, -1):
             try:
                 with locked(self.settings.instances_path, self.uuid):
-                    return self.store.delete(self.uuid)
+                    return self.delete()
             except DriveInUse as error:
                 if not left:
                     raise
@@ -237,7 +244,7 @@ class InstanceDrive:
                 )
 
     def reclaim(self) -> bool:
-        """Make the file this process' own again; tell whether it wasn't.
+        """Give the file back to this process; tell whether it had been taken.
 
         libvirt gives a disk's file to QEMU's user, and can be asked for its
         bytes only as long as the file stays in its place.
@@ -254,7 +261,7 @@ class InstanceDrive:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InstanceDrives:
-    """All drives of one instance, each in its place.
+    """All drives of one instance, each in the store that the settings name.
 
     Parameters are those of :class:`InstanceDrive`.
     """
@@ -270,28 +277,38 @@ class InstanceDrives:
         return self._in(stores.store_of(self.settings))
 
     @property
-    def older(self) -> tuple[InstanceDrive, ...]:
-        """Return the drive in each other place where nova may have put it."""
-        return tuple(map(self._in, stores.older_stores_of(self.settings)))
+    def left(self) -> InstanceDrive | None:
+        """Return the file that nova left for an instance in Ceph.
+
+        None if drives are in files.
+        """
+        store = stores.left_store_of(self.settings)
+        return None if store is None else self._in(store)
 
     @property
-    def everywhere(self) -> tuple[InstanceDrive, ...]:
-        """Return the current drive, then the older ones."""
-        return self.current, *self.older
+    def attachable(self) -> tuple[InstanceDrive, ...]:
+        """Return the drives that a guest may have: the current one first."""
+        return (self.current, self.left) if self.left else (self.current,)
 
     @property
     def rescue(self) -> InstanceDrive:
         """Return the drive for rescue."""
-        return self._in(stores.rescue_store_of(self.settings))
+        return self._in(stores.store_of(self.settings, RESCUE_NAME))
 
     @property
-    def kept(self) -> InstanceDrive | None:
-        """Return the drive that is kept for a resize's revert.
+    def for_revert(self) -> InstanceDrive | None:
+        """Return the drive that is set aside for a resize's revert.
 
         None in Ceph, where source and destination have one volume.
         """
         store = stores.resize_store_of(self.settings)
         return None if store is None else self._in(store)
+
+    @property
+    def all(self) -> tuple[InstanceDrive, ...]:
+        """Return every drive that the instance may have on this host."""
+        places = (*self.attachable, self.rescue, self.for_revert)
+        return tuple(drive for drive in places if drive is not None)
 
     def _in(self, store: Store) -> InstanceDrive:
         return InstanceDrive(

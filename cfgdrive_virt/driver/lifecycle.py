@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from cfgdrive_virt.driver import resize
 from cfgdrive_virt.driver.host import Hooks
-from cfgdrive_virt.driver.instance_drive import Drive, InstanceDrive
+from cfgdrive_virt.driver.instance_drive import Drive
 from cfgdrive_virt.driver.make_ready import (
     decide_on,
-    keep,
     keep_or_build,
     replace,
+    require_whole,
 )
 from cfgdrive_virt.driver.operation_log import Operation, operation
 from cfgdrive_virt.exception import StoreError
@@ -41,8 +41,7 @@ class Lifecycle(Hooks):
 
         Call it once the domain is defined, so that the addresses of tagged
         devices are known, and before it is started.  A drive that is there
-        is left alone if it says what the request says.  Call it to unshelve,
-        too.
+        is left alone if it matches the request.  Call it to unshelve, too.
 
         :param machine: as for :meth:`plan`
         :param domain_xml: the domain as libvirt defined it; tagged devices
@@ -50,12 +49,12 @@ class Lifecycle(Hooks):
         :raises ConfigDriveError: if it couldn't be done; there is no drive
             then that wasn't there before
         """
-        with operation(self._host, "spawn", request.uuid) as spawn:
-            wanted = decide_on(spawn, request, machine, domain_xml)
+        with operation(self._host, "spawn", request.uuid) as op:
+            wanted = decide_on(op, request, machine, domain_xml)
             if wanted is None:
                 return None
-            with spawn.locked():
-                return keep_or_build(spawn, wanted)
+            with op.drive_lock():
+                return keep_or_build(op, wanted)
 
     def rebuild(
         self,
@@ -69,18 +68,18 @@ class Lifecycle(Hooks):
 
         :param evacuate: whether the instance comes from a host that failed:
             then a drive that is there, in Ceph or on shared storage, is left
-            alone if it says what the request says
+            alone if it matches the request
         :raises ConfigDriveError: as :meth:`spawn`
         """
         name = "evacuate" if evacuate else "rebuild"
-        with operation(self._host, name, request.uuid) as rebuild:
-            wanted = decide_on(rebuild, request, machine, domain_xml)
+        with operation(self._host, name, request.uuid) as op:
+            wanted = decide_on(op, request, machine, domain_xml)
             if wanted is None:
                 return None
-            with rebuild.locked():
+            with op.drive_lock():
                 if evacuate:
-                    return keep_or_build(rebuild, wanted)
-                return replace(rebuild, rebuild.drives.current, wanted)
+                    return keep_or_build(op, wanted)
+                return replace(op, op.drives.current, wanted)
 
     def reboot(
         self,
@@ -117,38 +116,36 @@ class Lifecycle(Hooks):
         """
         if isinstance(request, ConfigDriveRequest):
             request = dataclasses.replace(request, admin_pass=rescue_password)
-        with operation(self._host, "rescue", request.uuid) as rescue:
-            wanted = decide_on(rescue, request, machine, domain_xml)
+        with operation(self._host, "rescue", request.uuid) as op:
+            wanted = decide_on(op, request, machine, domain_xml)
             if wanted is None:
                 return None
-            with rescue.locked():
-                return replace(rescue, rescue.drives.rescue, wanted)
+            with op.drive_lock():
+                return replace(op, op.drives.rescue, wanted)
 
     def unrescue(self, uuid: str) -> bool:
         """Remove the drive for rescue; tell whether there was one.
 
         :raises ConfigDriveError: if it can't be removed
         """
-        with operation(self._host, "unrescue", uuid) as unrescue:
-            existed = unrescue.drives.rescue.remove()
-            unrescue.outcome = _removed(existed)
+        with operation(self._host, "unrescue", uuid) as op:
+            existed = op.drives.rescue.remove()
+            op.outcome = _removed(existed)
         return existed
 
     def migrate_disk_and_power_off(self, uuid: str) -> bool:
-        """Keep a drive for a resize's revert, once the guest is off.
+        """Set the drive aside for a resize's revert, once the guest is off.
 
         A file moves to where nova keeps an instance's old disks; in Ceph both
-        hosts have one volume.  Tell whether there is one that is kept.
+        hosts have one volume.  Tell whether there is one.
 
         :raises StoreError: if there is one from an earlier resize as well
         """
         with (
-            operation(
-                self._host, "migrate_disk_and_power_off", uuid
-            ) as migrate,
-            migrate.locked(),
+            operation(self._host, "migrate_disk_and_power_off", uuid) as op,
+            op.drive_lock(),
         ):
-            return resize.keep(migrate)
+            return resize.set_aside(op)
 
     def finish_migration(
         self,
@@ -157,27 +154,27 @@ class Lifecycle(Hooks):
         *,
         domain_xml: str | bytes | None = None,
     ) -> Drive | None:
-        """Make sure of a drive where a resize or cold migration has led.
+        """Make sure of a drive at the end of a resize or cold migration.
 
-        It takes a drive that the service carried there, or that this host
-        itself keeps, and builds what is missing.
+        It takes a drive that the service copied there, or that this host set
+        aside itself, and builds a missing one.
 
         :param instance: as for :meth:`reboot`
         :raises ConfigDriveError: as :meth:`reboot`
         """
         return self._make_sure(
-            "finish_migration", instance, machine, domain_xml, resize.carry
+            "finish_migration", instance, machine, domain_xml, resize.copy_back
         )
 
     def confirm_migration(self, uuid: str) -> bool:
-        """Remove the drive that was kept for a revert, if there is one."""
+        """Remove the drive that was set aside for a revert, if any."""
         with (
-            operation(self._host, "confirm_migration", uuid) as confirm,
-            confirm.locked(),
+            operation(self._host, "confirm_migration", uuid) as op,
+            op.drive_lock(),
         ):
-            kept = confirm.drives.kept
-            existed = kept is not None and kept.store.delete(confirm.uuid)
-            confirm.outcome = _removed(existed)
+            aside = op.drives.for_revert
+            existed = aside is not None and aside.delete()
+            op.outcome = _removed(existed)
         return existed
 
     def finish_revert_migration(
@@ -187,7 +184,7 @@ class Lifecycle(Hooks):
         *,
         domain_xml: str | bytes | None = None,
     ) -> Drive | None:
-        """Put back the drive that was kept, and make sure of it.
+        """Put back the drive that was set aside, and make sure of it.
 
         :param instance: as for :meth:`reboot`
         :raises ConfigDriveError: as :meth:`reboot`
@@ -197,7 +194,7 @@ class Lifecycle(Hooks):
             instance,
             machine,
             domain_xml,
-            resize.restore,
+            resize.move_back,
         )
 
     def power_off(self, uuid: str) -> None:
@@ -209,15 +206,15 @@ class Lifecycle(Hooks):
         :raises ConfigDriveError: if it couldn't be done
         """
         with (
-            operation(self._host, "power_off", uuid) as power_off,
-            power_off.locked(),
+            operation(self._host, "power_off", uuid) as op,
+            op.drive_lock(),
         ):
-            reclaimed = any(
+            reclaimed = [
                 drive.reclaim()
-                for drive in power_off.drives.everywhere
+                for drive in op.drives.attachable
                 if isinstance(drive.store, FileStore)
-            )
-            power_off.outcome = "reclaimed" if reclaimed else "left alone"
+            ]
+            op.outcome = "reclaimed" if any(reclaimed) else "left alone"
 
     def destroy(self, uuid: str, *, destroy_disks: bool = True) -> bool:
         """Remove all of an instance's drives; tell whether there was one.
@@ -248,71 +245,61 @@ class Lifecycle(Hooks):
         instance: Request | str,
         machine: Machine | None,
         domain_xml: str | bytes | None,
-        fetch_kept: Callable[[Operation, bool], None] | None = None,
+        bring_back: Callable[..., None] | None = None,
     ) -> Drive | None:
         """Make sure of the drive of a guest that may have been up before.
 
-        :param fetch_kept: brings a drive that was kept for a resize's revert
-            to its place; given whether a damaged one is an error
+        :param bring_back: a step of :mod:`cfgdrive_virt.driver.resize`, for a
+            drive that was set aside
         """
-        if isinstance(instance, str):
-            with (
-                operation(self._host, name, instance) as begun,
-                begun.locked(),
-            ):
-                if fetch_kept is not None:
-                    fetch_kept(begun, True)
-                _adopt_older(begun)
-                return keep(begun)
-        with operation(self._host, name, instance.uuid) as begun:
-            wanted = decide_on(begun, instance, machine, domain_xml)
-            if wanted is None:
-                return None
-            with begun.locked():
-                if fetch_kept is not None:
-                    fetch_kept(begun, False)
-                _adopt_older(begun)
-                # The guest may have been up, and needs these no more.
-                forgotten = begun.settings.one_shot_secrets
-                return keep_or_build(begun, wanted, forgotten)
+        request = None if isinstance(instance, str) else instance
+        uuid = instance if isinstance(instance, str) else instance.uuid
+        with operation(self._host, name, uuid) as op:
+            wanted = None
+            if request is not None:
+                wanted = decide_on(op, request, machine, domain_xml)
+                if wanted is None:
+                    return None
+            with op.drive_lock():
+                if bring_back is not None:
+                    bring_back(op, must_be_whole=request is None)
+                _adopt_left(op)
+                if wanted is None:
+                    return require_whole(op)
+                # The guest may have been up, and no longer needs these.
+                forgotten = op.settings.one_shot_secrets
+                return keep_or_build(op, wanted, forgotten)
 
     def _remove_all(
         self, name: str, uuid: str, *, destroy_disks: bool, retry: bool = True
     ) -> bool:
-        with operation(self._host, name, uuid) as begun:
+        with operation(self._host, name, uuid) as op:
             if not destroy_disks:
-                begun.outcome = "left the drive"
+                op.outcome = "left the drive"
                 return False
             existed, refused = False, None
-            drives = begun.drives
-            places: tuple[InstanceDrive | None, ...] = (
-                *drives.everywhere,
-                drives.rescue,
-                drives.kept,
-            )
             # Remove what can be removed, then tell what couldn't.
-            for drive in filter(None, places):
+            for drive in op.drives.all:
                 try:
                     existed |= drive.remove(retry=retry)
                 except StoreError as error:
                     refused = refused or error
             if refused:
                 raise refused
-            begun.outcome = _removed(existed)
+            op.outcome = _removed(existed)
         return existed
 
 
-def _adopt_older(begun: Operation) -> None:
+def _adopt_left(op: Operation) -> None:
     """Move a drive into Ceph that nova once left in a file."""
-    current = begun.drives.current
-    for older in begun.drives.older:
-        if current.exists():
-            return
-        data = older.read_if_readable()
-        if data is not None and older.judge(data).state == FRESH:
-            current.write(data)
-            older.store.delete(begun.uuid)
+    current, left = op.drives.current, op.drives.left
+    if left is None or current.exists():
+        return
+    data = left.read_if_readable()
+    if data is not None and left.judge(data).state == FRESH:
+        current.write(data)
+        left.delete()
 
 
 def _removed(existed: bool) -> str:
-    return "removed" if existed else "there was none"
+    return "removed" if existed else "nothing to remove"

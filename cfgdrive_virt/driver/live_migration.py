@@ -1,15 +1,15 @@
 """An instance's drive on its way to another host, while the guest runs.
 
-libvirt copies no read-only disk and checks none: the guest reads whatever its
+libvirt neither copies nor checks read-only disks: the guest reads whatever its
 destination has in that place, zeros for instance.  A writable disk it copies
 into a file of the same size.  So in either case the destination fetches the
 bytes before the guest moves, verifies them by their sum, and places them as
 any other drive, whole or not at all; then libvirt may copy them once more.
 
-The destination fetches, and the source doesn't send: only so does the file
-appear under its name at once, with the owner and mode that this host's files
-have.  The service decides how to fetch; ``adapters.libvirt.block_peek`` reads
-the bytes through the source's libvirtd.
+The destination fetches, and the source doesn't send: only then does the file
+appear under its name whole, with the owner and mode of this host's files.  The
+service decides how to fetch; ``adapters.libvirt.block_peek`` reads the bytes
+through the source's libvirtd.
 
     destination: check_can_live_migrate_destination
     source:      check_can_live_migrate_source
@@ -62,21 +62,21 @@ class LiveMigration(Hooks):
         """
         with operation(
             self._host, "check_can_live_migrate_destination", uuid
-        ) as check:
-            settings = check.settings
+        ) as op:
+            settings = op.settings
             locations = tuple(
-                str(drive.location) for drive in check.drives.everywhere
+                str(drive.location) for drive in op.drives.attachable
             )
-            check.outcome = f"would have {locations[0]}"
+            op.outcome = f"the drive would be {locations[0]} here"
             cluster = None
             if settings.in_rbd:
                 cluster = stores.rbd_store_of(settings).cluster()
             name = self._host.urandom(16).hex()
-            with check.locked():
+            with op.drive_lock():
                 migration_files.make_test_file(
-                    settings.instances_path, check.uuid, name
+                    settings.instances_path, op.uuid, name
                 )
-        return DestinationCheck(check.uuid, locations, cluster, name)
+        return DestinationCheck(op.uuid, locations, cluster, name)
 
     def cleanup_live_migration_destination_check(
         self, check: DestinationCheck
@@ -108,25 +108,26 @@ class LiveMigration(Hooks):
         """
         with operation(
             self._host, "check_can_live_migrate_source", check.uuid
-        ) as source:
-            found = _attached(source.drives.everywhere, Domain(domain_xml))
+        ) as op:
+            found = _attached(op.drives.attachable, Domain(domain_xml))
             if found is None:
-                source.outcome = "there is no drive"
+                op.outcome = "there is no drive"
                 return None
             drive, disk = found
             location = drive.location
-            check_place(source.drives, check, location)
-            shared = is_shared(source.settings, check, location)
-            source.outcome = f"can be migrated: {location}"
+            check_place(op.drives, check, location)
+            shared = is_shared(op.settings, check, location)
+            op.outcome = f"can be migrated: {location}"
             if shared:
-                source.reason = "both hosts see it"
+                op.reason = "both hosts see it"
                 if block_migration and not disk.is_readonly:
                     raise MigrationRefused(
                         f"both hosts see {location}, and a block migration"
-                        " would copy it over itself: migrate without"
+                        " would copy it over itself: migrate without block"
+                        " migration"
                     )
                 return MigratingDrive(
-                    source.uuid,
+                    op.uuid,
                     str(location),
                     shared=True,
                     readonly=disk.is_readonly,
@@ -134,7 +135,7 @@ class LiveMigration(Hooks):
             if not disk.is_readonly and not block_migration:
                 raise MigrationRefused(
                     f"{location} is writable and on storage of this host:"
-                    " libvirt moves it in a block migration only; request one"
+                    " libvirt copies it only in a block migration; request one"
                 )
             data = drive.read()
             state = drive.judge(data)
@@ -144,9 +145,9 @@ class LiveMigration(Hooks):
                     f"{location} is {state}; a hard reboot or cfgdrive-virt"
                     " refresh rebuilds it"
                 )
-            source.reason = f"the destination fetches it; it is {state}"
+            op.reason = f"the destination fetches it; it is {state}"
         return MigratingDrive(
-            source.uuid,
+            op.uuid,
             str(location),
             shared=False,
             readonly=disk.is_readonly,
@@ -179,8 +180,8 @@ class LiveMigration(Hooks):
         :raises MigrationRefused: if the bytes aren't the source's
         :raises StoreError: if it can't be written; nothing is left then
         """
-        with operation(self._host, "pre_live_migration", drive.uuid) as begun:
-            here = drive_here(begun.drives, drive)
+        with operation(self._host, "pre_live_migration", drive.uuid) as op:
+            here = drive_here(op.drives, drive)
             location = here.location
             if drive.shared:
                 found = here.examine()
@@ -191,41 +192,41 @@ class LiveMigration(Hooks):
                         " it with the source; check that its storage is"
                         " mounted"
                     )
-                begun.outcome = "both hosts see it"
+                op.outcome = "both hosts see it"
                 return
             data = here.read_if_readable()
             if data is None or not drive.is_same(data):
                 data = fetch()
             check_fetched(here, drive, data)
-            with begun.locked():
+            with op.drive_lock():
                 if here.exists():
                     here.refuse_users()
-                root = begun.settings.instances_path
+                root = op.settings.instances_path
                 with migration_files.awaiting_guest(root, location):
                     here.write(data)
-            begun.outcome = f"placed {location}, {len(data):,} bytes"
+            op.outcome = f"placed {location}, {len(data):,} bytes"
 
     def post_live_migration(self, drive: MigratingDrive) -> None:
         """Remove the drive from the source, once the guest has left.
 
         :raises StoreError: if a guest on this host has it open
         """
-        with operation(self._host, "post_live_migration", drive.uuid) as begun:
-            here = drive_here(begun.drives, drive)
+        with operation(self._host, "post_live_migration", drive.uuid) as op:
+            here = drive_here(op.drives, drive)
             if drive.shared:
-                begun.outcome = "left alone: both hosts see it"
+                op.outcome = "left alone: both hosts see it"
                 return
-            with begun.locked():
+            with op.drive_lock():
                 if not here.exists():
-                    begun.outcome = "there was none"
+                    op.outcome = "nothing to remove"
                     return
                 if migration_files.inode(here.location) != drive.inode:
-                    begun.outcome = f"left alone {here.location}"
-                    begun.reason = "it is not the drive that was migrated"
+                    op.outcome = f"left alone {here.location}"
+                    op.reason = "it is not the drive that was migrated"
                     return
                 here.refuse_users()
-                here.store.delete(begun.uuid)
-            begun.outcome = "removed"
+                here.delete()
+            op.outcome = "removed"
 
     def post_live_migration_at_destination(
         self, drive: MigratingDrive
@@ -236,20 +237,23 @@ class LiveMigration(Hooks):
         """
         with operation(
             self._host, "post_live_migration_at_destination", drive.uuid
-        ) as begun:
-            here = drive_here(begun.drives, drive)
+        ) as op:
+            here = drive_here(op.drives, drive)
             data = here.read()
             if not drive.has_arrived(data):
                 found = here.judge(data)
-                what = "another one" if found.state == FRESH else found
+                what = (
+                    "not the drive that was migrated"
+                    if found.state == FRESH
+                    else found
+                )
                 raise StoreError(
                     "the guest arrived without its drive:"
-                    f" {here.location} is {what}; refresh it (cfgdrive-virt"
-                    " refresh)"
+                    f" {here.location} is {what}; run cfgdrive-virt refresh"
                 )
             if not drive.shared:
                 migration_files.stop_awaiting(here.location)
-            begun.outcome = f"verified {here.location}"
+            op.outcome = f"verified {here.location}"
 
     def rollback_live_migration_at_destination(
         self, drive: MigratingDrive
@@ -260,19 +264,19 @@ class LiveMigration(Hooks):
         """
         with operation(
             self._host, "rollback_live_migration_at_destination", drive.uuid
-        ) as begun:
-            here = drive_here(begun.drives, drive)
+        ) as op:
+            here = drive_here(op.drives, drive)
             if drive.shared:
-                begun.outcome = "left alone: both hosts see it"
+                op.outcome = "left alone: both hosts see it"
                 return
-            with begun.locked():
+            with op.drive_lock():
                 if not migration_files.awaits_guest(here.location):
-                    begun.outcome = "no drive was placed"
+                    op.outcome = "no drive was placed"
                     return
                 if here.exists():
                     here.refuse_users()
-                here.store.delete(begun.uuid)
-            begun.outcome = "removed"
+                here.delete()
+            op.outcome = "removed"
 
 
 def _attached(

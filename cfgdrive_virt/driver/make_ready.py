@@ -1,8 +1,8 @@
-"""Have a drive in place that says what a request says.
+"""Have a drive in place that matches a request.
 
 A hook decides on the drive (:func:`decide_on`), takes the instance's lock, and
 calls one of three: :func:`keep_or_build` looks first, :func:`replace` doesn't,
-and :func:`keep` has no request to build from.
+and :func:`require_whole` has no request to build from.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ import logging
 from collections.abc import Collection
 
 from cfgdrive_virt import policy
-from cfgdrive_virt.driver import build
 from cfgdrive_virt.driver.instance_drive import Drive, InstanceDrive
 from cfgdrive_virt.driver.operation_log import Operation
-from cfgdrive_virt.driver.planner import decide
 from cfgdrive_virt.driver.verification import as_found
 from cfgdrive_virt.exception import DriveUnreadable
 from cfgdrive_virt.libvirt_xml.domain import Domain
@@ -41,7 +39,7 @@ class Wanted:
 
 
 def decide_on(
-    operation: Operation,
+    op: Operation,
     request: Request,
     machine: Machine | None,
     domain_xml: str | bytes | None,
@@ -51,76 +49,73 @@ def decide_on(
     :param machine: None for the one that the request asks for
     :param domain_xml: the domain as libvirt defined it
     """
-    settings = operation.settings
+    settings = op.settings
     required = policy.required(settings, request)
     if not required:
-        operation.outcome, operation.reason = "no drive", required.reason
+        op.outcome, op.reason = "no drive", required.reason
         return None
-    decision = decide(operation.host, settings, request, machine)
+    decision = op.host.decide(settings, request, machine)
     if domain_xml is not None and isinstance(request, ConfigDriveRequest):
         devices = Domain(domain_xml).locate(request.devices)
         request = dataclasses.replace(request, devices=devices)
     for warning in decision.warnings:
-        LOG.warning("Config drive of instance %s: %s", operation.uuid, warning)
+        LOG.warning("Config drive of instance %s: %s", op.uuid, warning)
     return Wanted(request, required, decision)
 
 
 def keep_or_build(
-    operation: Operation, wanted: Wanted, forgotten: Collection[str] = ()
+    op: Operation, wanted: Wanted, forgotten: Collection[str] = ()
 ) -> Drive:
-    """Leave a drive alone that says what the request says; build any other.
+    """Leave a drive alone that matches the request; build any other.
 
     :param forgotten: names of secrets to leave out if there is no whole
         drive, which would say what it was built without
     """
-    drive = operation.drives.current
-    location = drive.location
+    drive = op.drives.current
     try:
         found = drive.examine(wanted.request)
     except DriveUnreadable as error:
         # A new one would lack what only this one still says.
-        return _leave_unread(operation, drive, error)
+        return _leave_unread(op, drive, error)
     if found.state == DAMAGED:
-        LOG.warning("Config drive %s is %s", location, found)
+        LOG.warning("Config drive %s is %s", drive.location, found)
     if (
         found.state == FRESH
         and found.contents is not None
         and found.contents.format == wanted.decision.format
     ):
         drive.sweep()
-        operation.outcome = f"left alone {location}"
-        return Drive(location, built=False)
+        return op.left_alone(drive)
     image = rebuilt(
-        operation, wanted.request, found, wanted.decision.format, forgotten
+        op, wanted.request, found, wanted.decision.format, forgotten
     )
-    return _write(operation, drive, wanted, image, str(found))
+    return _write(op, drive, wanted, image, str(found))
 
 
-def replace(
-    operation: Operation, drive: InstanceDrive, wanted: Wanted
-) -> Drive:
+def replace(op: Operation, drive: InstanceDrive, wanted: Wanted) -> Drive:
     """Build a drive from the request alone, whatever is in its place."""
-    image = _image(operation, wanted.request, wanted.decision.format)
-    return _write(operation, drive, wanted, image, "replaced")
+    image = op.host.image_of(
+        op.settings, wanted.request, wanted.decision.format
+    )
+    return _write(op, drive, wanted, image, "replaced")
 
 
-def keep(operation: Operation) -> Drive:
-    """Check that there is a whole drive: without a request none is built.
+def require_whole(op: Operation) -> Drive:
+    """Check that there is a whole drive; without a request none can be built.
 
     :raises NoWholeDrive: if it is missing or damaged
     """
-    drive = operation.drives.current
+    drive = op.drives.current
     try:
         drive.contents()
     except DriveUnreadable as error:
-        return _leave_unread(operation, drive, error)
+        return _leave_unread(op, drive, error)
     drive.sweep()
-    operation.outcome = f"left alone {drive.location}"
-    return Drive(drive.location, built=False)
+    return op.left_alone(drive)
 
 
 def rebuilt(
-    operation: Operation,
+    op: Operation,
     request: Request,
     found: Status,
     image_format: str,
@@ -139,38 +134,20 @@ def rebuilt(
     else:
         without = found.contents.left_out
         request = as_found(request, found.contents)
-    return _image(operation, request, image_format, without)
+    return op.host.image_of(op.settings, request, image_format, without)
 
 
 def _leave_unread(
-    operation: Operation, drive: InstanceDrive, error: DriveUnreadable
+    op: Operation, drive: InstanceDrive, error: DriveUnreadable
 ) -> Drive:
     """Leave a drive alone that can't be read."""
-    LOG.warning("%s; leaving it alone", error)
+    LOG.warning("%s; the drive stays as it is, unchecked", error)
     drive.sweep()
-    operation.outcome = f"left alone {drive.location}, unread"
-    return Drive(drive.location, built=False)
-
-
-def _image(
-    operation: Operation,
-    request: Request,
-    image_format: str,
-    without: Collection[str] = (),
-) -> DriveImage:
-    host, settings = operation.host, operation.settings
-    return build.image_of(
-        host.tree_of(request, settings),
-        image_format,
-        settings,
-        uuid=request.uuid,
-        timestamp=host.timestamp,
-        without=without,
-    )
+    return op.left_alone(drive, unread=True)
 
 
 def _write(
-    operation: Operation,
+    op: Operation,
     drive: InstanceDrive,
     wanted: Wanted,
     image: DriveImage,
@@ -178,10 +155,10 @@ def _write(
 ) -> Drive:
     drive.write(image.data)
     drive.sweep()
-    operation.outcome = (
+    op.outcome = (
         f"built {drive.location} ({image.format}, {len(image.data):,} bytes)"
     )
-    operation.reason = "; ".join(
+    op.reason = "; ".join(
         (found, wanted.required.reason, wanted.decision.reason)
     )
     return Drive(drive.location, built=True)

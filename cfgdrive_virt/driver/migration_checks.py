@@ -18,7 +18,7 @@ def check_place(
     drives: InstanceDrives, check: DestinationCheck, location: Location
 ) -> None:
     """Refuse a destination that would have the drive somewhere else."""
-    ours = (str(drive.location) for drive in drives.everywhere)
+    ours = (str(drive.location) for drive in drives.attachable)
     # One by one: where one host may once have kept drives, the other one
     # doesn't keep its drives now.
     both = zip(ours, check.locations, strict=False)
@@ -57,7 +57,7 @@ def check_fetched(
 def drive_here(drives: InstanceDrives, drive: MigratingDrive) -> InstanceDrive:
     """Return this host's drive; refuse what can't be one here."""
     place = drive.location
-    here = {str(known.location): known for known in drives.everywhere}
+    here = {str(known.location): known for known in drives.attachable}
     found = here.get(place)
     if found is None:
         raise MigrationRefused(
@@ -93,9 +93,10 @@ def is_shared(
     )
     expected = policy.sharing_of_files(settings, file_system.type_of(root))
     if expected and not seen:
-        # Taken for local, a shared drive would be removed in the end.
+        # If we took a shared drive for a local one, we would remove it once
+        # the guest has moved.
         raise MigrationRefused(
-            f"the destination doesn't share this host's {root}, and should:"
+            f"the destination should share this host's {root}, but doesn't:"
             f" {expected.reason}.  Check that it is mounted on both, or set"
             " [cfgdrive_virt] instances_path_shared=no"
         )

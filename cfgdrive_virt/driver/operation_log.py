@@ -14,7 +14,11 @@ import time
 from collections.abc import Iterator
 
 from cfgdrive_virt.driver.host import Host
-from cfgdrive_virt.driver.instance_drive import InstanceDrives
+from cfgdrive_virt.driver.instance_drive import (
+    Drive,
+    InstanceDrive,
+    InstanceDrives,
+)
 from cfgdrive_virt.exception import ConfigDriveError
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.value import checked_uuid
@@ -39,12 +43,21 @@ class Operation:
     outcome: str = "done"
     reason: str = ""
 
-    def locked(self) -> contextlib.AbstractContextManager[None]:
+    def drive_lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the instance's ``drive`` lock.
 
-        :raises StoreError: on entry, if there is no place for locks
+        :raises StoreError: on entry, if the lock file can't be created
         """
         return locked(self.settings.instances_path, self.uuid)
+
+    def left_alone(self, drive: InstanceDrive, unread: bool = False) -> Drive:
+        """Finish without a change of the drive.
+
+        :param unread: whether that is because it can't be read
+        """
+        what = ", unread" if unread else ""
+        self.outcome = f"left alone {drive.location}{what}"
+        return Drive(drive.location, built=False)
 
 
 @contextlib.contextmanager

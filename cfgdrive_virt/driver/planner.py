@@ -6,8 +6,8 @@ import dataclasses
 from contextlib import AbstractContextManager
 
 from cfgdrive_virt import policy
-from cfgdrive_virt.driver import build, stores
-from cfgdrive_virt.driver.host import Hooks, Host
+from cfgdrive_virt.driver import stores
+from cfgdrive_virt.driver.host import Hooks
 from cfgdrive_virt.libvirt_xml.disk import disk_xml
 from cfgdrive_virt.model.decision import Decision, Machine, Verdict
 from cfgdrive_virt.model.drive import DriveImage, Location
@@ -15,7 +15,6 @@ from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import checked_uuid
-from cfgdrive_virt.store import file_system
 from cfgdrive_virt.store.lock import locked
 
 
@@ -82,7 +81,7 @@ class Planner(Hooks):
         required = policy.required(settings, request)
         if not required:
             return Plan(required)
-        decision = decide(self._host, settings, request, machine)
+        decision = self._host.decide(settings, request, machine)
         drives = self._host.drives_of(request.uuid, settings)
         location = (drives.rescue if rescue else drives.current).location
         xml = disk_xml(
@@ -102,7 +101,7 @@ class Planner(Hooks):
         :param machine: as for :meth:`plan`
         :raises UnsupportedCombination: if settings exclude each other
         """
-        return decide(self._host, self.settings, request, machine)
+        return self._host.decide(self.settings, request, machine)
 
     def tree(self, request: Request) -> MetadataTree:
         """Return the files that an instance's drive would hold.
@@ -112,7 +111,7 @@ class Planner(Hooks):
 
         :raises InvalidConfiguration: if the static vendor data is unusable
         """
-        return self._host.tree_of(request, self.settings)
+        return self._host.tree_of(self.settings, request)
 
     def build(
         self, request: Request, image_format: str | None = None
@@ -129,14 +128,8 @@ class Planner(Hooks):
         """
         settings = self.settings
         if image_format is None:
-            image_format = decide(self._host, settings, request).format
-        return build.image_of(
-            self._host.tree_of(request, settings),
-            image_format,
-            settings,
-            uuid=request.uuid,
-            timestamp=self._host.timestamp,
-        )
+            image_format = self._host.decide(settings, request).format
+        return self._host.image_of(settings, request, image_format)
 
     def location(self, uuid: str) -> Location:
         """Return where an instance's drive is, or would be.
@@ -164,26 +157,3 @@ class Planner(Hooks):
         """
         root = self.settings.instances_path
         return locked(root, checked_uuid(uuid), "domain")
-
-
-def decide(
-    host: Host,
-    settings: Settings,
-    request: Request,
-    machine: Machine | None = None,
-) -> Decision:
-    """Decide on a drive's format and device.
-
-    :param machine: by default the one that the request asks for
-    :raises UnsupportedCombination: if settings exclude each other
-    """
-    return policy.decide(
-        settings,
-        request,
-        machine or policy.machine(settings, request, host.architecture),
-        policy.must_survive(
-            settings,
-            file_system.type_of(settings.instances_path),
-            carried=host.carries,
-        ),
-    )

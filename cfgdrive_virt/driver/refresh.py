@@ -7,10 +7,9 @@ from collections.abc import Collection
 from cfgdrive_virt import policy
 from cfgdrive_virt.driver import build
 from cfgdrive_virt.driver.host import Hooks
-from cfgdrive_virt.driver.instance_drive import Drive, Medium
+from cfgdrive_virt.driver.instance_drive import Drive, InstanceDrive, Medium
 from cfgdrive_virt.driver.make_ready import rebuilt
 from cfgdrive_virt.driver.operation_log import Operation, operation
-from cfgdrive_virt.driver.planner import decide
 from cfgdrive_virt.metadata import layout_in, secrets
 from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.drive import Contents, DriveImage
@@ -39,7 +38,7 @@ class Refresh(Hooks):
         """
         uuid = checked_uuid(uuid)
         drives = self._host.drives_of(uuid, self._host.settings)
-        for drive in drives.everywhere:
+        for drive in drives.attachable:
             found = drive.judge(drive.read_if_readable())
             if found.contents is not None:
                 tree = found.contents.tree
@@ -58,26 +57,26 @@ class Refresh(Hooks):
         :param medium: None if no guest has the drive
         :raises ConfigDriveError: if it couldn't be done
         """
-        with operation(self._host, "refresh", request.uuid) as refresh:
-            settings = refresh.settings
+        with operation(self._host, "refresh", request.uuid) as op:
+            settings = op.settings
             required = policy.required(settings, request)
             if not required:
-                refresh.outcome, refresh.reason = "no drive", required.reason
+                op.outcome, op.reason = "no drive", required.reason
                 return None
-            drive = refresh.drives.current
-            with refresh.locked():
+            drive = op.drives.current
+            with op.drive_lock():
                 found = drive.examine(request, medium)
-                refresh.reason = str(found)
+                op.reason = str(found)
                 if found.state == FRESH:
                     drive.sweep()
-                    return _leave_alone(refresh, medium)
+                    return _leave_alone(op, drive, medium)
                 image_format = (
                     found.contents.format
                     if found.contents
-                    else decide(self._host, settings, request).format
+                    else self._host.decide(settings, request).format
                 )
                 image = rebuilt(
-                    refresh,
+                    op,
                     request,
                     found,
                     image_format,
@@ -85,7 +84,7 @@ class Refresh(Hooks):
                 )
                 drive.exchange(image.data, medium)
                 drive.sweep()
-            refresh.outcome = f"rewrote {drive.location}"
+            op.outcome = f"rewrote {drive.location}"
         return Drive(drive.location, built=True)
 
     def forget_secrets(
@@ -104,58 +103,58 @@ class Refresh(Hooks):
         :raises StoreError: if it can't be written, or if what a killed
             writer left of it is still open somewhere
         """
-        with operation(self._host, "forget_secrets", uuid) as forget:
+        with operation(self._host, "forget_secrets", uuid) as op:
             secret = (
-                set(forget.settings.one_shot_secrets)
+                set(op.settings.one_shot_secrets)
                 if names is None
                 else secrets.named(names)
             )
-            drive = forget.drives.current
-            with forget.locked():
+            drive = op.drives.current
+            with op.drive_lock():
                 contents = drive.contents(medium)
                 # What a killed writer left may have them, too.
-                for place in (drive, forget.drives.rescue):
+                for place in (drive, op.drives.rescue):
                     place.sweep_thoroughly()
-                _forget_kept(forget, secret)
+                _forget_aside(op, secret)
                 if secret <= set(contents.left_out):
-                    return _leave_alone(forget, medium)
-                image = _without(forget, contents, secret)
+                    return _leave_alone(op, drive, medium)
+                image = _without(op, contents, secret)
                 drive.exchange(image.data, medium)
-            forget.outcome = f"rewrote {drive.location}"
-            forget.reason = f"without {', '.join(sorted(secret))}"
+            op.outcome = f"rewrote {drive.location}"
+            op.reason = f"without {', '.join(sorted(secret))}"
         return Drive(drive.location, built=True)
 
 
-def _leave_alone(begun: Operation, medium: Medium | None) -> Drive:
-    location = begun.drives.current.location
+def _leave_alone(
+    op: Operation, drive: InstanceDrive, medium: Medium | None
+) -> Drive:
     if medium:
         # A call that was killed may have taken it out of the guest.
         medium.give()
-    begun.outcome = f"left alone {location}"
-    return Drive(location, built=False)
+    return op.left_alone(drive)
 
 
-def _forget_kept(begun: Operation, secret: Collection[str]) -> None:
-    """Take secrets off the drive that is kept for a resize's revert."""
-    kept = begun.drives.kept
-    if kept is None or not kept.exists():
+def _forget_aside(op: Operation, secret: Collection[str]) -> None:
+    """Take secrets off the drive that is set aside for a resize's revert."""
+    aside = op.drives.for_revert
+    if aside is None or not aside.exists():
         return
-    contents = kept.examine().contents
+    contents = aside.examine().contents
     if contents is None or set(secret) <= set(contents.left_out):
         return
-    kept.write(_without(begun, contents, secret).data)
+    aside.write(_without(op, contents, secret).data)
 
 
 def _without(
-    begun: Operation, contents: Contents, secret: Collection[str]
+    op: Operation, contents: Contents, secret: Collection[str]
 ) -> DriveImage:
     """Return the image of what a drive holds, without some secrets."""
     tree = contents.tree
     return build.image_of(
         layout_in(tree.files).without(tree, secret),
         contents.format,
-        begun.settings,
-        uuid=begun.uuid,
-        timestamp=begun.host.timestamp,
+        op.settings,
+        uuid=op.uuid,
+        timestamp=op.host.timestamp,
         without={*contents.left_out, *secret},
     )

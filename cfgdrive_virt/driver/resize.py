@@ -1,6 +1,6 @@
-"""The drive that is kept for a resize's revert, in ``<uuid>_resize``.
+"""A drive that is set aside for a resize's revert, in ``<uuid>_resize``.
 
-All of these run under the instance's ``drive`` lock.
+The caller holds the instance's ``drive`` lock.
 """
 
 from __future__ import annotations
@@ -14,63 +14,68 @@ from cfgdrive_virt.exception import (
     StoreError,
 )
 from cfgdrive_virt.model.status import FRESH
+from cfgdrive_virt.store.base import Store
 from cfgdrive_virt.store.file import FileStore
 
 
-def keep(operation: Operation) -> bool:
+def set_aside(op: Operation) -> bool:
     """Move the drive away for a revert; tell whether there is one.
 
     :raises StoreError: if there is one from an earlier resize as well
     """
-    kept, current = operation.drives.kept, operation.drives.current
-    if kept is None:
-        operation.outcome = "left alone: both hosts have it"
+    aside, current = op.drives.for_revert, op.drives.current
+    if aside is None:
+        op.outcome = "left alone: both hosts have it"
         return current.exists()
-    if kept.exists() and current.exists() and kept.read() != current.read():
+    if aside.exists() and current.exists() and aside.read() != current.read():
         raise StoreError(
-            f"{current.location} and {kept.location} both exist: confirm or"
+            f"{current.location} and {aside.location} both exist: confirm or"
             " revert the last resize first"
         )
     # What can't be read may be moved all the same.
     with contextlib.suppress(DriveUnreadable):
         current.reclaim()
-    _files(kept.store).take_from(_files(current.store), operation.uuid)
-    there = kept.exists()
-    operation.outcome = (
-        f"kept in {kept.location}" if there else "there was none"
-    )
+    _files(aside.store).take_from(_files(current.store), op.uuid)
+    there = aside.exists()
+    op.outcome = f"set aside as {aside.location}" if there else "no drive"
     return there
 
 
-def carry(operation: Operation, must_be_whole: bool) -> None:
-    """Copy the kept drive to its place, if there is none."""
-    kept, current = operation.drives.kept, operation.drives.current
-    if kept is None or current.exists() or not kept.exists():
+def copy_back(op: Operation, *, must_be_whole: bool) -> None:
+    """Copy the drive that was set aside to its place, if that is empty.
+
+    :raises NoWholeDrive: if it is damaged, and has to be whole
+    """
+    aside, current = op.drives.for_revert, op.drives.current
+    if aside is None or current.exists() or not aside.exists():
         return
-    data = kept.read() if must_be_whole else kept.read_if_readable()
-    if data is not None and kept.judge(data).state == FRESH:
+    data = aside.read() if must_be_whole else aside.read_if_readable()
+    if data is not None and aside.judge(data).state == FRESH:
         current.write(data)
     elif must_be_whole:
-        raise NoWholeDrive(f"{kept.location} is damaged")
+        raise NoWholeDrive(f"{aside.location} is damaged")
 
 
-def restore(operation: Operation, must_be_whole: bool) -> None:
-    """Move the kept drive back, but no damaged one over another."""
-    kept, current = operation.drives.kept, operation.drives.current
-    if kept is None:
+def move_back(op: Operation, *, must_be_whole: bool) -> None:
+    """Move the drive that was set aside back, but no damaged one over another.
+
+    :raises NoWholeDrive: if it is damaged, and has to be whole
+    """
+    aside, current = op.drives.for_revert, op.drives.current
+    if aside is None:
         return
-    data = kept.read_if_readable()
-    # One that can't be read may be whole, and to move it takes no look.
-    if data is not None and kept.judge(data).state != FRESH:
+    data = aside.read_if_readable()
+    # One that can't be read may be whole, and can be moved all the same.
+    if data is not None and aside.judge(data).state != FRESH:
         if must_be_whole:
-            raise NoWholeDrive(f"{kept.location} is damaged; it stays there")
+            raise NoWholeDrive(f"{aside.location} is damaged; it stays there")
         if current.exists():
-            kept.store.delete(operation.uuid)
+            aside.delete()
             return
-    _files(current.store).take_from(_files(kept.store), operation.uuid)
+    _files(current.store).take_from(_files(aside.store), op.uuid)
 
 
-def _files(store: object) -> FileStore:
-    # Where a drive can be kept, drives are in files.
+def _files(store: Store) -> FileStore:
+    # Only where drives are in files is one set aside.
     assert isinstance(store, FileStore)
     return store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cfgdrive_virt.exception import InvalidConfiguration
-from cfgdrive_virt.model.drive import NAME, RESCUE_NAME, CephAccess
+from cfgdrive_virt.model.drive import NAME, CephAccess
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.store import file_system
 from cfgdrive_virt.store.base import Store
@@ -19,25 +19,22 @@ def size_limit(settings: Settings) -> int:
     return max(_SIZE_LIMIT, settings.max_drive_size)
 
 
-def store_of(settings: Settings) -> Store:
-    """Return the store of drives."""
-    return _store_of(settings, NAME)
+def store_of(settings: Settings, name: str = NAME) -> Store:
+    """Return the store of drives of one kind.
 
-
-def older_stores_of(settings: Settings) -> tuple[Store, ...]:
-    """Return where a drive may be that was built under older settings.
-
-    nova once kept the drives of instances in Ceph in files, and leaves them
-    there.
+    :param name: ``NAME``, or ``RESCUE_NAME`` for those of rescue guests
     """
     if settings.in_rbd:
-        return (FileStore(settings.instances_path),)
-    return ()
+        return rbd_store_of(settings, name)
+    return FileStore(settings.instances_path, name=name)
 
 
-def rescue_store_of(settings: Settings) -> Store:
-    """Return the store of drives for rescue."""
-    return _store_of(settings, RESCUE_NAME)
+def left_store_of(settings: Settings) -> FileStore | None:
+    """Return the store of files that nova left for instances in Ceph.
+
+    nova once stored the drives of such instances in files.
+    """
+    return FileStore(settings.instances_path) if settings.in_rbd else None
 
 
 def resize_store_of(settings: Settings) -> FileStore | None:
@@ -48,12 +45,6 @@ def resize_store_of(settings: Settings) -> FileStore | None:
     if settings.in_rbd:
         return None
     return FileStore(settings.instances_path, suffix=RESIZE_SUFFIX)
-
-
-def _store_of(settings: Settings, name: str) -> Store:
-    if settings.in_rbd:
-        return rbd_store_of(settings, name)
-    return FileStore(settings.instances_path, name=name)
 
 
 def rbd_store_of(settings: Settings, name: str = NAME) -> RbdStore:

@@ -1,4 +1,4 @@
-"""Is this a whole drive, and does it say the same as a request?"""
+"""Is this a whole drive, and does it match a request?"""
 
 from __future__ import annotations
 

@@ -108,13 +108,13 @@ class Layout(abc.ABC):
     def differences(
         self, expected: MetadataTree, found: MetadataTree
     ) -> Iterator[Difference]:
-        """Yield what two trees do not share, but what may differ."""
+        """Yield the differences of two trees that matter."""
         for difference in compare.differences(expected, found):
             if not self.ignores(difference):
                 yield difference
 
     def ignores(self, difference: Difference) -> bool:
-        """Tell whether a drive may differ so from what a request gives."""
+        """Tell whether this difference is allowed."""
         del difference
         return False
 

@@ -24,10 +24,10 @@ class Store(Protocol):
     def exists(self, uuid: str) -> bool:
         """Tell whether an instance has a drive."""
 
-    def read(self, location: Location, limit: int, /) -> bytes | None:
+    def read(self, location: Location, max_bytes: int) -> bytes | None:
         """Return what is at a location; None if there is nothing.
 
-        :param limit: bytes that it may have at most
+        :param max_bytes: its largest size
         :raises DriveUnreadable: if this process has no permission to read it
         """
 

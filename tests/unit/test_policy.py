@@ -251,7 +251,7 @@ def test_the_machine_has_the_bus(
         bus=bus,
         target=target,
         readonly=True,
-        reason="a drive in a file; iso9660 because every reader takes it,"
+        reason="a drive in a file; iso9660 because every reader supports it,"
         f" and hosts share instances_path on nfs4; a cdrom on {bus} {why}",
     )
 
@@ -285,8 +285,8 @@ def test_an_image_may_wish_for_a_bus(
 @pytest.mark.parametrize("wish", ["virtio", "", "IDE", "fdc", "\x1b[31m"])
 def test_a_bus_that_holds_no_cdrom_is_refused(wish: str) -> None:
     assert refusal(image_properties={"hw_cdrom_bus": wish}) == (
-        f"image property hw_cdrom_bus={wish!a} can't hold a cdrom; ide, sata,"
-        " scsi, usb can"
+        f"image property hw_cdrom_bus={wish!a} is not a bus for a cdrom; use"
+        " ide, sata, scsi or usb"
     )
 
 
@@ -447,7 +447,7 @@ def test_every_row_with_every_image_property(
             None,
             STAYS,
             (
-                "iso9660 because every reader takes it, and hosts share"
+                "iso9660 because every reader supports it, and hosts share"
                 " instances_path on nfs4;"
             ),
         ),
@@ -548,7 +548,7 @@ def test_what_the_service_carries_need_not_be_copied_unless_told(
     assert bool(made) == (live_migration == "always")
     if live_migration == "auto" and not shared:
         assert made.reason == (
-            "the service carries it where"
+            "the service carries it, as"
             " [cfgdrive_virt] instances_path_shared=no"
         )
 
@@ -596,8 +596,8 @@ def test_nobody_is_warned_of_what_is_well() -> None:
 def test_a_bus_that_holds_no_disk_is_refused(wish: str) -> None:
     told = refusal(migration=MOVES, image_properties={"hw_disk_bus": wish})
     assert told == (
-        f"image property hw_disk_bus={wish!a} can't hold a disk; virtio, ide,"
-        " sata, scsi, usb can"
+        f"image property hw_disk_bus={wish!a} is not a bus for a disk; use"
+        " virtio, ide, sata, scsi or usb"
     )
 
 

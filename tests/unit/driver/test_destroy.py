@@ -41,7 +41,7 @@ class Busy(FileStore):
 def test_a_drive_that_is_open_is_tried_again_as_nova_does(
     make: Make, instances: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "store_of", lambda _: Busy(instances))
+    monkeypatch.setattr(stores, "store_of", lambda *_: Busy(instances))
     slept: list[float] = []
     driver = make(sleep=slept.append)
     driver.spawn(wanted())

@@ -242,7 +242,7 @@ def test_what_is_told_to_be_shared_and_is_not_seen_is_no_local_drive(
     make: Callable[..., Hosts],
 ) -> None:
     told = "[cfgdrive_virt]\ninstances_path_shared = yes\n"
-    with pytest.raises(MigrationRefused, match="doesn't share this host's"):
+    with pytest.raises(MigrationRefused, match="should share this host's"):
         make("iso9660", told).check()
 
 
@@ -364,7 +364,7 @@ class TestRefused:
         self, make: Callable[..., Hosts]
     ) -> None:
         self.refused(
-            make("vfat"), "in a block migration only", block_migration=False
+            make("vfat"), "only in a block migration", block_migration=False
         )
 
     def test_a_block_migration_over_itself(

@@ -30,7 +30,7 @@ def test_logs_tell_where_and_why(
             f"spawn: built {drive} (vfat, ",
             f"spawn: left alone {drive}",
             "destroy: removed",
-            "destroy: there was none",
+            "destroy: nothing to remove",
         )
     ]
     for message, words in zip(caplog.messages, told, strict=True):
