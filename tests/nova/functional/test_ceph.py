@@ -11,7 +11,7 @@ from deployment import OURS, STOCK
 from drives import ISO9660, VFAT, Drive, read
 from nova.virt.libvirt import imagebackend
 
-from ...ceph.cluster import Cluster, cluster
+from tests.ceph.cluster import Cluster, cluster
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from nova.virt.libvirt import blockinfo
 from oslo_config import cfg
 from threads import among_mounts, submit_from_here
 
-from ...guest.guests import Probe, moving
+from tests.guest.guests import Probe, moving
 
 CONF = nova.conf.CONF
 

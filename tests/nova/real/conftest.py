@@ -15,7 +15,7 @@ import bootstrap  # noqa: F401  # before anything imports nova or libvirt
 import hosts as machines
 import pytest
 
-from ...guest.conftest import cache_dir, probe
+from tests.guest.conftest import cache_dir, probe
 
 __all__ = ["cache_dir", "probe"]
 

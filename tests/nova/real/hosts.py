@@ -21,8 +21,8 @@ import libvirt
 import pytest
 from threads import whereabouts
 
-from ...guest.guests import Console, private_libvirtd, run
-from ...guest.hosts import pid_of
+from tests.guest.guests import Console, private_libvirtd, run
+from tests.guest.hosts import pid_of
 
 _SOCKET = "libvirt-sock"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from nova.tests import fixtures
 
-from ...guest.guests import GUEST, Probe
+from tests.guest.guests import GUEST, Probe
 
 _DISK = bytes(1 << 20)
 _COMMAND_LINE = "console=ttyS0 quiet panic=-1 probe.interval=0.1"

@@ -18,8 +18,8 @@ from hosts import Host
 from nova import context, objects
 from nova.api.metadata import base as metadata
 
-from ...guest.guests import Console
-from ...guest.test_spawn import files_by_7z
+from tests.guest.guests import Console
+from tests.guest.test_spawn import files_by_7z
 
 DRIVE = "disk.config"
 RESCUE_DRIVE = "disk.config.rescue"

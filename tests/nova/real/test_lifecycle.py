@@ -20,7 +20,7 @@ from servers import (
     meaning,
 )
 
-from ...guest.guests import Probe
+from tests.guest.guests import Probe
 
 #: What the drive is, by config_drive_format.
 KINDS = {"vfat": ("disk", "virtio"), "iso9660": ("cdrom", "ide")}

@@ -7,7 +7,7 @@ from cloud import OURS, STOCK, cloud
 from hosts import Hosts
 from servers import boot
 
-from ...guest.guests import Probe
+from tests.guest.guests import Probe
 
 
 def test_with_stock_nova_a_guest_that_moves_reads_zeros(
