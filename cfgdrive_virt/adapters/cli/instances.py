@@ -109,7 +109,7 @@ def refresh(
     with connected(connect) as connection:
         service = LibvirtService(connection, driver)
         drive = service.refresh(request, force=force)
-    _tell(drive, as_json=as_json)
+    _print_result(drive, as_json=as_json)
 
 
 @click.command("forget-secrets")
@@ -142,7 +142,7 @@ def forget_secrets(
     with connected(connect) as connection:
         service = LibvirtService(connection, driver)
         drive = service.forget_secrets(uuid, names or None, force=force)
-    _tell(drive, as_json=as_json)
+    _print_result(drive, as_json=as_json)
 
 
 @click.command()
@@ -172,7 +172,7 @@ def destroy(
     )
 
 
-def _tell(drive: Drive | None, *, as_json: bool) -> None:
+def _print_result(drive: Drive | None, *, as_json: bool) -> None:
     place = None if drive is None else str(drive.location)
     rewritten = drive is not None and drive.built
     if as_json:

@@ -215,12 +215,12 @@ class LibvirtService:
             left.append(f"the drive ({problem})")
         if not left:
             return
-        told = f"may still exist: {' and '.join(left)}"
+        remains = f"may still exist: {' and '.join(left)}"
         if not isinstance(error, Exception):
             # A signal: the caller raises it again for its exit code.
-            LOG.error("Interrupted; %s", told)
+            LOG.error("Interrupted; %s", remains)
             return
-        raise DomainError(f"{error}; {told}") from error
+        raise DomainError(f"{error}; {remains}") from error
 
 
 def _remove(domain: libvirt.virDomain) -> None:
