@@ -99,6 +99,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
         _, check = rpc.take_note(dest_check_data)
+        _refuse_another(instance, check)
         data = super().check_can_live_migrate_source(
             context, instance, dest_check_data, *args, **kwargs
         )
@@ -128,6 +129,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
         known, drive = rpc.take_note(migrate_data)
+        _refuse_another(instance, drive)
         # A source with nova's own driver returns our note unchanged.
         known = known and not isinstance(drive, DestinationCheck)
         if not known and rpc.has_iso(disk_info) and not releases.copies_isos():
@@ -212,6 +214,18 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         with refused():
             data: bytes = self._threaded_driver.read_migrating(drive)
         return data
+
+
+def _refuse_another(instance: Any, note: rpc.Note) -> None:
+    """Refuse a note about another instance.
+
+    A compromised host could otherwise replace or remove that one's drive.
+    """
+    if note is not None and note.uuid != instance.uuid:
+        raise exception.MigrationPreCheckError(
+            reason="the other host sent the config drive of instance"
+            f" {note.uuid!a}, not of {instance.uuid}"
+        )
 
 
 def _is_migrating(context: Any, instance_uuid: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 
 import lives
@@ -9,6 +10,9 @@ from deployment import FILES, OURS, PASSWORD
 from drives import ISO9660, VFAT
 from hypervisor import failure
 from nova.tests.fixtures import libvirt as fakelibvirt
+
+from cfgdrive_virt.adapters.nova import rpc
+from cfgdrive_virt.model.migration import MigratingDrive
 
 
 class TestIso9660(lives.Lives):
@@ -38,6 +42,47 @@ class TestIso9660(lives.Lives):
             assert self.host_of(server) == "dest"
             assert before == self.check(server)
         self.delete(server)
+
+    def test_a_source_that_sends_another_instances_drive(self) -> None:
+        """A compromised host reaches no drive but that of its own guest."""
+        forged: dict[str, str] = {}
+        add_note = rpc.add_note
+
+        def forge(data: object, note: rpc.Note) -> None:
+            if isinstance(note, MigratingDrive) and note.uuid in forged:
+                uuid = forged[note.uuid]
+                note = dataclasses.replace(
+                    note,
+                    uuid=uuid,
+                    location=note.location.replace(note.uuid, uuid),
+                )
+            add_note(data, note)
+
+        def send(*_: object) -> bytes:
+            return self.file("src", server).read_bytes()
+
+        self.stub_out("cfgdrive_virt.adapters.nova.rpc.add_note", forge)
+        self.stub_out(
+            "cfgdrive_virt.adapters.nova.live_migration"
+            ".LiveMigrationDriver._read_migrating",
+            send,
+        )
+        self.begin("src")
+        victim = server = self.boot_full()
+        self.begin("dest")
+        with self.step("the victim moves to the destination"):
+            self.live_migrate(victim)
+            there = self.check(victim)
+        self.fail_host("dest")
+        server = self.boot_full()
+        self.recover("dest")
+        before = self.check(server)
+        forged[server["id"]] = victim["id"]
+        with self.step("refused"):
+            self.fail_to_live_migrate(server)
+            assert self.host_of(server) == "src"
+            assert before == self.check(server)
+            assert there == self.read("dest", victim)
 
     def test_storage_that_hosts_share(self) -> None:
         self.begin("src")
