@@ -278,6 +278,17 @@ class TestHosts:
         data.bdms[0].connection_info = fields
         assert rpc.take_note(data) == (True, DRIVE)
 
+    def test_of_an_older_version_are_refused(self) -> None:
+        data = objects.LibvirtLiveMigrateData()
+        rpc.add_note(data, CHECK)
+        fields = data.bdms[0].connection_info
+        data.bdms[0].connection_info = {
+            "token" if name == "test_file" else name: value
+            for name, value in fields.items()
+        }
+        with pytest.raises(MigrationRefused, match="upgrade both hosts"):
+            rpc.take_note(data)
+
     @pytest.mark.parametrize(
         ("path", "size", "told"),
         [

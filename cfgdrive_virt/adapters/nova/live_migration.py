@@ -79,9 +79,9 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     def cleanup_live_migration_destination_check(
         self, context: Any, dest_check_data: Any
     ) -> None:
-        _, check = rpc.take_note(dest_check_data)
-        if isinstance(check, DestinationCheck):
-            with logged("remove the shared storage test file"):
+        with logged("remove the shared storage test file"):
+            _, check = rpc.take_note(dest_check_data)
+            if isinstance(check, DestinationCheck):
                 self._threaded_driver.cleanup_live_migration_destination_check(
                     check
                 )
@@ -98,7 +98,8 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         **kwargs: Any,
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
-        _, check = rpc.take_note(dest_check_data)
+        with refused():
+            _, check = rpc.take_note(dest_check_data)
         _refuse_another(instance, check)
         data = super().check_can_live_migrate_source(
             context, instance, dest_check_data, *args, **kwargs
@@ -128,7 +129,8 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         migrate_data: Any,
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
-        known, drive = rpc.take_note(migrate_data)
+        with refused():
+            known, drive = rpc.take_note(migrate_data)
         _refuse_another(instance, drive)
         # A source with nova's own driver returns our note unchanged.
         known = known and not isinstance(drive, DestinationCheck)

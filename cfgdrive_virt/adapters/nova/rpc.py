@@ -54,6 +54,8 @@ def take_note(migrate_data: Any) -> tuple[bool, Note]:
 
     Return whether there was one, i.e. whether that host runs this driver, and
     the note.
+
+    :raises MigrationRefused: if the note lacks what this version needs
     """
     if "bdms" not in migrate_data:
         return False, None
@@ -71,7 +73,14 @@ def take_note(migrate_data: Any) -> tuple[bool, Note]:
         fields["locations"] = tuple(fields["locations"])
     # A newer version may add fields.
     known = {field.name for field in dataclasses.fields(kind)}
-    return True, kind(**{name: fields[name] for name in fields.keys() & known})
+    try:
+        note = kind(**{name: fields[name] for name in fields.keys() & known})
+    except TypeError as error:
+        raise MigrationRefused(
+            "the other host runs another version of cfgdrive_virt; upgrade"
+            " both hosts"
+        ) from error
+    return True, note
 
 
 def has_iso(disk_info: str | None) -> bool:
