@@ -37,7 +37,9 @@ def set_aside(op: Operation) -> bool:
         current.reclaim()
     _files(aside.store).take_from(_files(current.store), op.uuid)
     there = aside.exists()
-    op.outcome = f"set aside as {aside.location}" if there else "no drive"
+    op.outcome = (
+        f"set aside as {aside.location}" if there else "nothing to set aside"
+    )
     return there
 
 

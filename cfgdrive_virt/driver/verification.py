@@ -54,7 +54,8 @@ def verify(
     if contents.label != layout.label:
         rule = f"must be {layout.label!r}"
         problems.insert(0, Problem("label", show(contents.label), rule))
-    if not contents.below(layout.own).is_as_built:
+    built = contents.stamp is None or contents.below(layout.own).is_as_built
+    if not built:
         problems.append(
             Problem("files", "", "must be those that the drive was built of")
         )

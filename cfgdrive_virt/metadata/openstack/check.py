@@ -45,10 +45,9 @@ def problems(tree: MetadataTree) -> Iterator[Problem]:
 
 
 def is_learnt(difference: Difference) -> bool:
-    """Tell whether a drive has a device's place that a request omits."""
-    return difference.expected == _UNKNOWN and bool(
-        _LEARNT.fullmatch(difference.key)
-    )
+    """Tell whether the request omits a bus or address that the drive has."""
+    learnt = _LEARNT.fullmatch(difference.key)
+    return learnt is not None and difference.expected == _UNKNOWN
 
 
 def key(difference: Difference) -> str | None:
