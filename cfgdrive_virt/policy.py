@@ -43,6 +43,13 @@ _SHARED_FILE_SYSTEMS = frozenset({
     "ocfs2", "orangefs", "panfs", "pvfs2", "quobyte", "smb3", "wekafs",
 })  # fmt: skip
 
+#: No other host sees these.  ``prune`` takes any other type for shared: at
+#: worst it asks for a list of instances, and no drive is lost.
+_LOCAL_FILE_SYSTEMS = frozenset({
+    "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay",
+    "ramfs", "tmpfs", "xfs", "zfs",
+})  # fmt: skip
+
 #: Letters by bus, the last first: volumes that are attached later count from
 #: the other end.  IDE has four slots.  Up to f, SATA and SCSI need no second
 #: controller, so these letters come first.
@@ -60,12 +67,6 @@ _PREFIXES = {
     "scsi": "sd",
     "usb": "sd",
 }
-
-#: Before drives are removed, any other counts as shared.
-_LOCAL_FILE_SYSTEMS = frozenset({
-    "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay",
-    "ramfs", "tmpfs", "xfs", "zfs",
-})  # fmt: skip
 
 
 def required(settings: Settings, request: Request) -> Verdict:
@@ -157,7 +158,7 @@ def sharing_of_files(settings: Settings, file_system: str) -> Verdict:
 
 
 def is_local(settings: Settings, file_system: str) -> bool:
-    """Tell whether no other host has its drives in the same place, for sure.
+    """Tell whether it is certain that no other host sees the drives' place.
 
     :param file_system: as for :func:`sharing`
     """

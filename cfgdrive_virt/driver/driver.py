@@ -36,7 +36,7 @@ class ConfigDriveDriver(Planner, Lifecycle, Refresh, LiveMigration):
     Safe to share between threads and processes.
 
     :param conf: nova's configuration, or one of ours; options that aren't
-        registered yet are
+        registered yet get registered
     :param clock: returns the timestamp of a new drive, in seconds since 1970
     :param sleep: waits for so many seconds
     :param urandom: returns so many random bytes

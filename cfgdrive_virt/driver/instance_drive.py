@@ -1,7 +1,8 @@
 """One instance's drive in one store: read, examine, write, exchange, remove.
 
-The caller holds the instance's lock (see operation_log), except for
-:meth:`InstanceDrive.remove`, which releases it between its retries.
+Whoever writes holds the instance's lock (see operation_log), except for
+:meth:`InstanceDrive.remove`, which takes it itself, and releases it between
+its retries.  Some callers only read, without the lock.
 """
 
 from __future__ import annotations
@@ -220,7 +221,7 @@ class InstanceDrive:
         raise AssertionError("the loop runs at least once")
 
     def sweep(self) -> None:
-        """Remove what killed writers left, unless it is in use."""
+        """Remove what killed writers left; what can't be removed stays."""
         with contextlib.suppress(StoreError):
             self.store.sweep(self.uuid, thorough=False)
 

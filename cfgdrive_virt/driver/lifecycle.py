@@ -46,8 +46,8 @@ class Lifecycle(Hooks):
         :param machine: as for :meth:`plan`
         :param domain_xml: the domain as libvirt defined it; tagged devices
             without bus and address take theirs from it
-        :raises ConfigDriveError: if it couldn't be done; there is no drive
-            then that wasn't there before
+        :raises ConfigDriveError: if it couldn't be done; it has created no
+            drive then
         """
         with operation(self._host, "spawn", request.uuid) as op:
             wanted = decide_on(op, request, machine, domain_xml)

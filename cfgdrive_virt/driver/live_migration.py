@@ -15,6 +15,7 @@ through the source's libvirtd.
     source:      check_can_live_migrate_source
     destination: cleanup_live_migration_destination_check
     destination: pre_live_migration
+    source:      read_migrating, if the service fetches by it
     (the guest moves)
     source:      post_live_migration
     destination: post_live_migration_at_destination

@@ -151,7 +151,7 @@ def _write(
     drive: InstanceDrive,
     wanted: Wanted,
     image: DriveImage,
-    found: str,
+    why: str,
 ) -> Drive:
     drive.write(image.data)
     drive.sweep()
@@ -159,6 +159,6 @@ def _write(
         f"built {drive.location} ({image.format}, {len(image.data):,} bytes)"
     )
     op.reason = "; ".join(
-        (found, wanted.required.reason, wanted.decision.reason)
+        (why, wanted.required.reason, wanted.decision.reason)
     )
     return Drive(drive.location, built=True)

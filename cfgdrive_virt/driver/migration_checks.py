@@ -19,8 +19,8 @@ def check_place(
 ) -> None:
     """Refuse a destination that would have the drive somewhere else."""
     ours = (str(drive.location) for drive in drives.attachable)
-    # One by one: where one host may once have kept drives, the other one
-    # doesn't keep its drives now.
+    # Current place with current place, older with older: the destination
+    # would never put a drive into an older one.
     both = zip(ours, check.locations, strict=False)
     if (str(location), str(location)) not in both:
         raise MigrationRefused(

@@ -1,4 +1,4 @@
-"""What opens every hook: settings read once, the lock, and one line of log.
+"""What a hook opens with: settings read once, its lock, and a line of log.
 
 The line is for people, and the record's attributes are for programs:
 ``instance_uuid`` (which oslo.log knows), ``operation``, ``outcome``,

@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pruned:
-    """A drive, and why it is kept; empty if it is an orphan.
+    """A drive, and why it is kept; empty for an orphan that can go.
 
     :param failed: whether removing it, an orphan, failed
     """

@@ -104,7 +104,8 @@ class Refresh(Hooks):
             writer left of it is still open somewhere
         """
         with operation(self._host, "forget_secrets", uuid) as op:
-            secret = (
+            # Names of secrets.
+            forgotten = (
                 set(op.settings.one_shot_secrets)
                 if names is None
                 else secrets.named(names)
@@ -115,13 +116,13 @@ class Refresh(Hooks):
                 # What a killed writer left may have them, too.
                 for place in (drive, op.drives.rescue):
                     place.sweep_thoroughly()
-                _forget_aside(op, secret)
-                if secret <= set(contents.left_out):
+                _forget_aside(op, forgotten)
+                if forgotten <= set(contents.left_out):
                     return _leave_alone(op, drive, medium)
-                image = _without(op, contents, secret)
+                image = _without(op, contents, forgotten)
                 drive.exchange(image.data, medium)
             op.outcome = f"rewrote {drive.location}"
-            op.reason = f"without {', '.join(sorted(secret))}"
+            op.reason = f"without {', '.join(sorted(forgotten))}"
         return Drive(drive.location, built=True)
 
 
@@ -134,27 +135,27 @@ def _leave_alone(
     return op.left_alone(drive)
 
 
-def _forget_aside(op: Operation, secret: Collection[str]) -> None:
+def _forget_aside(op: Operation, forgotten: set[str]) -> None:
     """Take secrets off the drive that is set aside for a resize's revert."""
     aside = op.drives.for_revert
     if aside is None or not aside.exists():
         return
     contents = aside.examine().contents
-    if contents is None or set(secret) <= set(contents.left_out):
+    if contents is None or forgotten <= set(contents.left_out):
         return
-    aside.write(_without(op, contents, secret).data)
+    aside.write(_without(op, contents, forgotten).data)
 
 
 def _without(
-    op: Operation, contents: Contents, secret: Collection[str]
+    op: Operation, contents: Contents, forgotten: Collection[str]
 ) -> DriveImage:
     """Return the image of what a drive holds, without some secrets."""
     tree = contents.tree
     return build.image_of(
-        layout_in(tree.files).without(tree, secret),
+        layout_in(tree.files).without(tree, forgotten),
         contents.format,
         op.settings,
         uuid=op.uuid,
         timestamp=op.host.timestamp,
-        without={*contents.left_out, *secret},
+        without={*contents.left_out, *forgotten},
     )

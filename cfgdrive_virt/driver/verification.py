@@ -54,6 +54,7 @@ def verify(
     if contents.label != layout.label:
         rule = f"must be {layout.label!r}"
         problems.insert(0, Problem("label", show(contents.label), rule))
+    # Without a stamp there is nothing to compare the files with.
     built = contents.stamp is None or contents.below(layout.own).is_as_built
     if not built:
         problems.append(
@@ -88,7 +89,8 @@ def examine(
         contents = contents.below(layout.own)
     except ImageError as error:
         return Status(location, DAMAGED, (str(error),))
-    # What we built, and nobody changed, needs no closer look.
+    # A stamp that matches rules out accidental damage.  A guest may have
+    # written it: whoever uses the contents trusts nothing in them.
     as_built = (
         contents.stamp is not None
         and contents.is_as_built

@@ -64,7 +64,7 @@ class Layout(abc.ABC):
     Trees that a layout is given may come from a guest: it trusts nothing in
     them.
 
-    :cvar name: the layout's name, as an error prints it
+    :cvar name: the layout's name, for people
     :cvar label: the volume label by which readers find the drive: ASCII, at
         most 11 characters (VFAT)
     :cvar own: prefixes of the paths that belong to the layout.  A guest that
