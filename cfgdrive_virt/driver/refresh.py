@@ -104,7 +104,6 @@ class Refresh(Hooks):
             writer left of it is still open somewhere
         """
         with operation(self._host, "forget_secrets", uuid) as op:
-            # Names of secrets.
             forgotten = (
                 set(op.settings.one_shot_secrets)
                 if names is None

@@ -63,6 +63,12 @@ def secrets_in(text: str) -> list[str]:
     return [secret for secret in SECRETS if secret in text]
 
 
+def state_of(path: Path) -> tuple[int, int, int]:
+    """Return what changes with a file, and not if somebody reads it."""
+    status = path.stat()
+    return status.st_ino, status.st_ctime_ns, status.st_size
+
+
 def nested(depth: int) -> Any:
     """Return a mapping in a mapping in a ..., so many times."""
     value: Any = {}

@@ -48,6 +48,24 @@ def test_a_seed_is_made_where_none_is_given(make: Make) -> None:
     assert meta_data(built.data)["random_seed"].startswith("eHh4")
 
 
+def test_a_tree_is_returned_and_put_nowhere(
+    make: Make, instances: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "vendor.json"
+    path.write_text('{"company": "ours"}')
+    driver = make(
+        f"[api]\ndhcp_domain = example\nvendordata_jsonfile_path = {path}\n",
+        urandom=lambda size: b"x" * size,
+    )
+    files = driver.tree(request()).files
+    said = json.loads(files["openstack/latest/meta_data.json"])
+    assert said["hostname"] == "web-1.example"
+    assert said["random_seed"].startswith("eHh4")
+    vendor_data = json.loads(files["openstack/latest/vendor_data.json"])
+    assert vendor_data == {"company": "ours"}
+    assert list(instances.iterdir()) == []
+
+
 def test_two_instances_get_two_seeds(driver: ConfigDriveDriver) -> None:
     first, second = (
         meta_data(driver.build(request()).data)["random_seed"]

@@ -12,7 +12,7 @@ from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import VFAT
 
-from ..samples import UUID
+from ..samples import UUID, state_of
 from .drives import CDROM, HARM, Make, meta_data, role, wanted
 
 
@@ -21,12 +21,12 @@ class TestReboot:
         self, driver: ConfigDriveDriver, drive: Path
     ) -> None:
         driver.spawn(wanted())
-        before = drive.stat()
+        before = state_of(drive)
         for instance in (UUID, wanted(launched=True)):
             made = driver.reboot(instance)
             assert made is not None
             assert not made.built
-        assert drive.stat() == before
+        assert state_of(drive) == before
 
     @HARM
     def test_with_the_request_it_is_made_anew(

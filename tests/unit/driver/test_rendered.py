@@ -48,6 +48,10 @@ def held(path: Path) -> dict[str, bytes]:
     return tree(path.read_bytes())
 
 
+def test_the_tree_is_what_was_rendered(driver: ConfigDriveDriver) -> None:
+    assert driver.tree(rendered()).files == files()
+
+
 class TestTheDrive:
     def test_holds_what_was_rendered_and_nothing_else(
         self, driver: ConfigDriveDriver, drive: Path

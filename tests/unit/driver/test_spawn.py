@@ -10,7 +10,7 @@ import pytest
 from cfgdrive_virt import ConfigDriveDriver, Drive, InjectedFile, NicDevice
 from cfgdrive_virt.exception import ImageError, InvalidDomain, StoreError
 
-from ..samples import MAC, UUID, request, wanted
+from ..samples import MAC, UUID, request, state_of, wanted
 from .drives import Make, meta_data
 
 
@@ -34,10 +34,10 @@ def test_a_drive_that_is_there_is_left_alone(
     driver: ConfigDriveDriver, drive: Path
 ) -> None:
     driver.spawn(wanted())
-    before = drive.stat()
+    before = state_of(drive)
     made = driver.spawn(wanted())
     assert made == Drive(driver.location(UUID), built=False)
-    assert drive.stat() == before
+    assert state_of(drive) == before
 
 
 def test_what_is_there_and_says_something_else_is_replaced(

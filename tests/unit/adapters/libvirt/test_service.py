@@ -14,7 +14,7 @@ from cfgdrive_virt.adapters.libvirt import LibvirtService, connected, silence
 from cfgdrive_virt.adapters.libvirt.service import Destroyed
 from cfgdrive_virt.exception import DomainError
 
-from ...samples import UUID, wanted
+from ...samples import UUID, state_of, wanted
 
 XML = """<domain type='test'><name>mine</name><memory>8192</memory>
 <os><type arch='x86_64'>hvm</type></os></domain>"""
@@ -159,11 +159,11 @@ def test_a_second_spawn_is_refused_and_harms_nothing(
     service: LibvirtService, connection: Any, drive: Path
 ) -> None:
     service.spawn(wanted(), XML)
-    before = drive.stat()
+    before = state_of(drive)
     with pytest.raises(DomainError, match="already has a domain"):
         service.spawn(wanted(), XML, rebuild=True)
     assert connection.lookupByUUIDString(UUID).isActive()
-    assert drive.stat() == before
+    assert state_of(drive) == before
 
 
 def test_the_domains_lock_is_held_meanwhile(
