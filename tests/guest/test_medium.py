@@ -158,7 +158,7 @@ def boot(
     def boot(
         place: Place,
         machine: str = "pc",
-        extra: str = "",
+        extra: str = "probe.lock=0",
         *,
         native: bool = False,
     ) -> Guest:

@@ -164,7 +164,7 @@ def guest(
         "pc",
         owned_probe,
         console.log,
-        "probe.interval=0.05",
+        "probe.interval=0.05 probe.lock=0",
     )
     with host.configured(config_drive_format=request.param):
         try:

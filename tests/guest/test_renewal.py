@@ -123,7 +123,7 @@ def test_a_refresh_reaches_a_guest_that_runs(
             machine,
             probe,
             host.console.log,
-            "probe.interval=1",
+            "probe.interval=1 probe.lock=0",
         )
     )
     connect = ("--connect", libvirtd_uri)
