@@ -202,6 +202,15 @@ _OWN_OPTS: list[cfg.Opt] = [
         " in MiB.  Nova allows a VFAT drive 64 MiB; cloudbase-init reads an"
         " ISO image on a raw disk up to 128 MiB.",
     ),
+    cfg.IntOpt(
+        "lock_timeout",
+        default=300,
+        min=1,
+        help="Seconds that a call waits for another one that works on the same"
+        " instance's drive, before it fails.  A warning in the log says after"
+        " 10 seconds what it waits for.  The longest calls wait for a guest to"
+        " release its drive, or for Ceph.",
+    ),
     cfg.ListOpt(
         "one_shot_secrets",
         item_type=types.String(choices=list(ONE_SHOT)),

@@ -72,6 +72,7 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
             ),
             rbd_monitors=tuple(map(_monitor, own.rbd_monitors)),
             one_shot_secrets=tuple(own.one_shot_secrets),
+            lock_timeout=own.lock_timeout,
         )
     except cfg.NoSuchOptError as error:
         raise InvalidConfiguration(

@@ -211,7 +211,7 @@ class InstanceDrive:
         retries = self.settings.rbd_destroy_retries if retry else 0
         for left in range(retries, -1, -1):
             try:
-                with locked(self.settings.instances_path, self.uuid):
+                with _locked(self.settings, self.uuid):
                     return self.delete()
             except DriveInUse as error:
                 if not left:
@@ -254,9 +254,9 @@ class InstanceDrive:
             self.store.read(self.location, stores.size_limit(self.settings))
         except DriveUnreadable:
             data = self.read()
-            assert data is not None
-            self.write(data)
-            return True
+            if data is not None:
+                self.write(data)
+                return True
         return False
 
 
@@ -271,6 +271,10 @@ class InstanceDrives:
     settings: Settings
     peek: Peek | None
     sleep: Callable[[float], None]
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the instance's ``drive`` lock."""
+        return _locked(self.settings, self.uuid)
 
     @property
     def current(self) -> InstanceDrive:
@@ -315,3 +319,9 @@ class InstanceDrives:
         return InstanceDrive(
             self.uuid, store, self.settings, self.peek, self.sleep
         )
+
+
+def _locked(
+    settings: Settings, uuid: str
+) -> contextlib.AbstractContextManager[None]:
+    return locked(settings.instances_path, uuid, timeout=settings.lock_timeout)

@@ -22,7 +22,6 @@ from cfgdrive_virt.driver.instance_drive import (
 from cfgdrive_virt.exception import ConfigDriveError
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.value import checked_uuid
-from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)
 
@@ -46,9 +45,10 @@ class Operation:
     def drive_lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the instance's ``drive`` lock.
 
-        :raises StoreError: on entry, if the lock file can't be created
+        :raises StoreError: on entry, if the lock file can't be used, or the
+            lock isn't free in time
         """
-        return locked(self.settings.instances_path, self.uuid)
+        return self.drives.locked()
 
     def left_alone(self, drive: InstanceDrive, unread: bool = False) -> Drive:
         """Finish without a change of the drive.

@@ -83,7 +83,11 @@ def _remove(settings: Settings, drive: StoredDrive) -> str:
     location = drive.location
     store = stores.store_of(settings)
     try:
-        with locked(settings.instances_path, location.uuid):
+        with locked(
+            settings.instances_path,
+            location.uuid,
+            timeout=settings.lock_timeout,
+        ):
             # Listing a large pool takes a while.
             if store.look(location) != drive:
                 return f"{location} has changed since it was listed"

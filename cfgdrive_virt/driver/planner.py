@@ -153,7 +153,13 @@ class Planner(Hooks):
         A service that works on the instance's domain, and calls the hooks
         meanwhile, keeps others on this host from doing the same.
 
-        :raises StoreError: on entry, if there is no place for locks
+        :raises StoreError: on entry, if the lock file can't be used, or the
+            lock isn't free in time
         """
-        root = self.settings.instances_path
-        return locked(root, checked_uuid(uuid), "domain")
+        settings = self.settings
+        return locked(
+            settings.instances_path,
+            checked_uuid(uuid),
+            "domain",
+            timeout=settings.lock_timeout,
+        )

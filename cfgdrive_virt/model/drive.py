@@ -153,6 +153,8 @@ class StoredDrive:
     :param modified: in seconds since 1970; for a volume, its creation time
     :param ours: whether it carries our builder
     :param users: the clients that have it open, in words
+    :param problem: why it can't be accessed; then only the location is known.
+        Empty if it can be
     """
 
     location: Location
@@ -160,6 +162,7 @@ class StoredDrive:
     modified: float
     ours: bool
     users: tuple[str, ...]
+    problem: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Settings:
         and rbd_destroy_interval
     :param rbd_monitors: empty: ask the cluster
     :param one_shot_secrets: names of a request's fields
+    :param lock_timeout: in seconds
     """
 
     instances_path: Path
@@ -53,6 +54,7 @@ class Settings:
     rbd_destroy_interval: int
     rbd_monitors: tuple[Monitor, ...]
     one_shot_secrets: tuple[str, ...]
+    lock_timeout: int
 
     @property
     def in_rbd(self) -> bool:

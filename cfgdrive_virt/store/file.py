@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from cfgdrive_virt.exception import DriveUnreadable, StoreError
@@ -25,8 +25,8 @@ from cfgdrive_virt.model.drive import (
     StoredDrive,
     is_built_here,
 )
-from cfgdrive_virt.store.atomic_write import flush_directory, write_file
-from cfgdrive_virt.store.file_system import give_to_owner
+from cfgdrive_virt.store.atomic_write import write_file
+from cfgdrive_virt.store.directory import Directory, close, kind
 from cfgdrive_virt.store.os_error import MissingError, explained
 
 #: Nova's suffix for an instance's directory during a resize.
@@ -35,10 +35,8 @@ RESIZE_SUFFIX = "_resize"
 _TEMPORARY = ".new"
 #: Suffix of the file that marks a migrating drive: see migration_files.
 MIGRATING = ".migrating"
-#: Don't block on a pipe, and don't follow a link.
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _INSTANCE = re.compile(
-    rf"([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})(?:{RESIZE_SUFFIX})?"
+    rf"[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?:{RESIZE_SUFFIX})?"
 )
 
 
@@ -68,7 +66,9 @@ class FileStore:
         :raises StoreError: if the path isn't a regular file in a directory
             that isn't a link
         """
-        return _is_a_drive(self.location(uuid).path)
+        path = self.location(uuid).path
+        with explained(f"can't access {path}"), home_of(path) as home:
+            return home is not None and _has_drive(home, path.name)
 
     def read(self, location: Location, max_bytes: int) -> bytes | None:
         """Return a file's content; None if there is no file.
@@ -80,13 +80,15 @@ class FileStore:
         """
         assert isinstance(location, FileLocation)
         path = location.path
-        try:
-            if not _is_a_drive(path):
+        with _reading(f"can't read {path}"), home_of(path) as home:
+            if home is None or not _has_drive(home, path.name):
                 return None
-            with _reading(f"can't read {path}"):
-                data = _read(path, max_bytes + 1)
-        except MissingError:
-            return None
+            try:
+                handle = home.open(path.name, os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+            with open(handle, "rb", buffering=0) as file:
+                data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
             raise StoreError(f"{path} holds more than {max_bytes:,} bytes")
         return data
@@ -100,10 +102,16 @@ class FileStore:
 
         :raises StoreError: if they can't be removed
         """
-        for suffix in (_TEMPORARY, MIGRATING):
-            path = self.location(uuid).path.with_name(self._name + suffix)
-            with explained(f"can't remove {path}"):
-                path.unlink(missing_ok=True)
+        path = self.location(uuid).path
+        with explained(f"can't remove leftovers of {path}"):
+            with home_of(path) as home:
+                if home is None:
+                    return
+                for suffix in (_TEMPORARY, MIGRATING):
+                    home.remove(self._name + suffix)
+            # A resize that was ended before it moved a drive there.
+            with Directory.of(self.root) as root:
+                root.remove_empty(f"{uuid}{RESIZE_SUFFIX}")
 
     def write(self, uuid: str, data: bytes) -> FileLocation:
         """Write an instance's drive; replace an existing one.
@@ -111,26 +119,33 @@ class FileStore:
         :raises StoreError: if it can't be written; then there is still the
             existing drive or, if only the last flush failed, the new one
         """
+        return self.receive(uuid, (data,))
+
+    def receive(
+        self,
+        uuid: str,
+        parts: Iterable[bytes],
+        check: Callable[[int], None] | None = None,
+    ) -> FileLocation:
+        """Write an instance's drive in parts, as they come.
+
+        :param check: called with the descriptor of the written file before it
+            takes the drive's place; an error discards it
+        :raises StoreError: as :meth:`write`
+        """
         location = self.location(uuid)
-        directory = location.path.parent
-        had_drive = self.exists(uuid)
-        had_directory = directory.exists()
-        try:
-            if not had_directory:
-                self._make(directory)
+        path = location.path
+        with self._made(path) as (root, home):
+            with explained(f"can't access {path}"):
+                _has_drive(home, path.name)
             write_file(
-                location.path,
-                data,
+                home,
+                path.name,
+                parts,
                 temporary=self._name + _TEMPORARY,
-                owner=self.root,
+                owner=root,
+                check=check,
             )
-        except BaseException:
-            with contextlib.suppress(OSError):
-                if not had_drive:
-                    location.path.unlink(missing_ok=True)
-                if not had_directory:
-                    directory.rmdir()
-            raise
         return location
 
     def take_from(self, other: FileStore, uuid: str) -> bool:
@@ -143,17 +158,19 @@ class FileStore:
         source, target = other.location(uuid).path, self.location(uuid).path
         there = other.exists(uuid)
         self.exists(uuid)
-        if not there:
-            # A process may have been killed right after moving it.
-            other.delete(uuid)
-            return False
-        with explained(f"can't move {source} to {target}"):
-            if not target.parent.exists():
-                self._make(target.parent)
-            source.rename(target)
-        flush_directory(target.parent)
+        if there:
+            with (
+                self._made(target) as (_, to),
+                explained(f"can't move {source} to {target}"),
+                home_of(source) as home,
+            ):
+                if home is None:
+                    raise StoreError(f"{source} has vanished")
+                home.rename(source.name, target.name, below=to)
+                to.flush()
+        # A process may have been killed right after moving it.
         other.delete(uuid)
-        return True
+        return there
 
     def delete(self, uuid: str) -> bool:
         """Remove an instance's drive; tell whether there was one.
@@ -165,34 +182,24 @@ class FileStore:
         path = self.location(uuid).path
         existed = self.exists(uuid)
         with explained(f"can't remove {path}"):
-            for suffix in ("", _TEMPORARY, MIGRATING):
-                name = self._name + suffix
-                with contextlib.suppress(FileNotFoundError):
-                    (path.parent / name).unlink()
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
+            _remove(path, (_TEMPORARY, MIGRATING))
         return existed
 
     def drives(self) -> Iterator[StoredDrive]:
         """Yield all drives, and the leftovers of killed writers.
 
-        Skip what isn't a regular file in a directory that isn't a link.
+        Skip what isn't a regular file in a directory that isn't a link.  One
+        that can't be accessed has a ``problem``.
 
-        :raises StoreError: if they can't be accessed
+        :raises StoreError: if none can be accessed
         """
         with explained(f"can't list {self.root}"):
-            names = sorted(os.listdir(self.root))
-        for found in filter(None, map(_INSTANCE.fullmatch, names)):
-            directory = self.root.absolute() / found[0]
-            for name in (NAME, RESCUE_NAME):
-                for path in (
-                    directory / name,
-                    directory / (name + _TEMPORARY),
-                ):
-                    # Skip directories that this process can't list.
-                    with contextlib.suppress(MissingError, DriveUnreadable):
-                        if _is_plain(path):
-                            yield _listed(FileLocation(found[1], path))
+            root = Directory.of(self.root)
+        with root:
+            with explained(f"can't list {self.root}"):
+                names = os.listdir(root.handle)
+            for name in sorted(filter(_INSTANCE.fullmatch, names)):
+                yield from _listed(root, name)
 
     def look(self, location: Location) -> StoredDrive:
         """Return the current state of a file that :meth:`drives` yielded.
@@ -200,7 +207,11 @@ class FileStore:
         :raises StoreError: if it is gone, or can't be accessed
         """
         assert isinstance(location, FileLocation)
-        return _stored(location)
+        path = location.path
+        with _reading(f"can't access {location}"), home_of(path) as home:
+            if home is None:
+                raise MissingError(f"{location} is missing")
+            return _stored(home, location)
 
     def remove(self, location: Location) -> bool:
         """Remove one file that :meth:`drives` yielded.
@@ -211,31 +222,156 @@ class FileStore:
         """
         assert isinstance(location, FileLocation)
         try:
-            if users := _stored(location).users:
+            if users := self.look(location).users:
                 raise StoreError(f"{location} is in use by {', '.join(users)}")
-            with explained(f"can't remove {location}"):
-                location.path.unlink()
         except MissingError:
             return False
-        with contextlib.suppress(OSError):
-            mark = location.path.with_name(location.path.name + MIGRATING)
-            mark.unlink(missing_ok=True)
-            location.path.parent.rmdir()
-        return True
+        with explained(f"can't remove {location}"):
+            return _remove(location.path, (MIGRATING,))
 
-    def _make(self, directory: Path) -> None:
-        with explained(f"can't create {directory}"):
-            directory.mkdir(mode=0o755, exist_ok=True)
-            give_to_owner(directory, self.root)
-        flush_directory(self.root)
+    @contextlib.contextmanager
+    def _made(self, path: Path) -> Iterator[tuple[Directory, Directory]]:
+        """Open the root and the directory of a drive, made if missing.
+
+        A new one is removed again after an error.
+        """
+        name = path.parent.name
+        with explained(f"can't create {path.parent}"):
+            root = Directory.of(self.root)
+        with root:
+            with explained(f"can't access {path.parent}"):
+                had = _is_home(root, name)
+            try:
+                with explained(f"can't create {path.parent}"):
+                    home = root.made(name, 0o755)
+                with home:
+                    yield root, home
+            except BaseException:
+                if not had:
+                    root.remove_empty(name)
+                raise
 
 
-def _read(path: Path, size: int) -> bytes:
-    handle = os.open(path, _READ)
-    with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise StoreError(f"{path} is not a regular file")
-        return file.read(size)
+@contextlib.contextmanager
+def home_of(path: Path) -> Iterator[Directory | None]:
+    """Open an instance's directory; None if it is missing.
+
+    :param path: of a file in it; the directory above is instances_path
+    :raises StoreError: if it is something else, or a link
+    """
+    with contextlib.ExitStack() as stack:
+        home = None
+        with contextlib.suppress(FileNotFoundError):
+            root = stack.enter_context(Directory.of(path.parent.parent))
+            if _is_home(root, path.parent.name):
+                home = stack.enter_context(root.below(path.parent.name))
+        yield home
+
+
+def _is_home(root: Directory, name: str) -> bool:
+    return _is_there(root, name, stat.S_ISDIR, "an instance's directory")
+
+
+def _has_drive(home: Directory, name: str) -> bool:
+    return _is_there(home, name, stat.S_ISREG, "a config drive")
+
+
+def _is_there(
+    directory: Directory,
+    name: str,
+    is_kind: Callable[[int], bool],
+    expected: str,
+) -> bool:
+    status = directory.status(name)
+    if status is None:
+        return False
+    if not is_kind(status.st_mode):
+        raise StoreError(
+            f"{directory.path / name} is {kind(status.st_mode)}, not"
+            f" {expected}; check what it is, and move it away"
+        )
+    return True
+
+
+def _remove(path: Path, suffixes: Iterable[str]) -> bool:
+    """Remove a file, others beside it, and the directory if it is empty.
+
+    Tell whether the file was there.
+    """
+    with home_of(path) as home:
+        if home is None:
+            return False
+        existed = home.remove(path.name)
+        for suffix in suffixes:
+            home.remove(path.name + suffix)
+    with Directory.of(path.parent.parent) as root:
+        root.remove_empty(path.parent.name)
+    return existed
+
+
+def _listed(root: Directory, name: str) -> list[StoredDrive]:
+    """Return the drives in one instance's directory, and leftovers."""
+    directory = root.path.absolute() / name
+    files = [
+        FileLocation(name[:36], directory / f"{kind_of_drive}{suffix}")
+        for kind_of_drive in (NAME, RESCUE_NAME)
+        for suffix in ("", _TEMPORARY)
+    ]
+    try:
+        with explained(f"can't access {directory}"):
+            status = root.status(name)
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                return []
+            with root.below(name) as home:
+                found = [_found(home, location) for location in files]
+    except MissingError:
+        return []
+    except StoreError as error:
+        return [_not_accessible(files[0], error)]
+    return [drive for drive in found if drive is not None]
+
+
+def _found(home: Directory, location: FileLocation) -> StoredDrive | None:
+    """Return what is known of a file; None if it isn't a regular one."""
+    try:
+        with explained(f"can't access {location}"):
+            status = home.status(location.path.name)
+            if status is None or not stat.S_ISREG(status.st_mode):
+                return None
+            try:
+                return _stored(home, location)
+            except PermissionError:
+                # Its builder is unknown, so it is not ours to remove.
+                return StoredDrive(
+                    location,
+                    status.st_size,
+                    status.st_mtime,
+                    ours=False,
+                    users=(),
+                )
+    except MissingError:
+        return None
+    except StoreError as error:
+        return _not_accessible(location, error)
+
+
+def _not_accessible(location: FileLocation, error: StoreError) -> StoredDrive:
+    return StoredDrive(location, 0, 0, False, (), problem=str(error))
+
+
+def _stored(home: Directory, location: FileLocation) -> StoredDrive:
+    handle = home.open(location.path.name, os.O_RDONLY)
+    try:
+        status = os.fstat(handle)
+        return StoredDrive(
+            location,
+            size=status.st_size,
+            modified=status.st_mtime,
+            ours=is_built_here(os.pread(handle, HEAD_SIZE, 0)),
+            users=_lock_holders(handle),
+        )
+    finally:
+        close(handle)
 
 
 @contextlib.contextmanager
@@ -249,46 +385,6 @@ def _reading(lead: str) -> Iterator[None]:
         raise
 
 
-def _stored(location: FileLocation) -> StoredDrive:
-    with _reading(f"can't access {location}"):
-        handle = os.open(location.path, _READ)
-        try:
-            status = os.fstat(handle)
-            regular = stat.S_ISREG(status.st_mode)
-            head = os.pread(handle, HEAD_SIZE, 0) if regular else b""
-            return StoredDrive(
-                location,
-                size=status.st_size,
-                modified=status.st_mtime,
-                ours=is_built_here(head),
-                users=_lock_holders(handle) if regular else (),
-            )
-        finally:
-            os.close(handle)
-
-
-def _is_plain(path: Path) -> bool:
-    """Tell whether it is a regular file in a directory that isn't a link."""
-    with _reading(f"can't access {path}"):
-        return (
-            not path.parent.is_symlink()
-            and path.parent.is_dir()
-            and stat.S_ISREG(path.lstat().st_mode)
-        )
-
-
-def _listed(location: FileLocation) -> StoredDrive:
-    try:
-        return _stored(location)
-    except DriveUnreadable:
-        # Its builder is unknown, so it is not ours to remove.
-        with explained(f"can't access {location}"):
-            status = location.path.lstat()
-        return StoredDrive(
-            location, status.st_size, status.st_mtime, ours=False, users=()
-        )
-
-
 def _lock_holders(handle: int) -> tuple[str, ...]:
     """Return the processes that lock a file, as QEMU does with its disks.
 
@@ -297,41 +393,7 @@ def _lock_holders(handle: int) -> tuple[str, ...]:
     # struct flock: type, whence, start, length (0: to the end), pid
     asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     answer = fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked)
-    kind, _, _, _, pid = struct.unpack("hhqqi4x", answer)
-    if kind == fcntl.F_UNLCK:
+    kind_of_lock, _, _, _, pid = struct.unpack("hhqqi4x", answer)
+    if kind_of_lock == fcntl.F_UNLCK:
         return ()
     return (f"process {pid}" if pid > 0 else "a process that locked it",)
-
-
-def _is_a_drive(path: Path) -> bool:
-    return _is_there(
-        path.parent, stat.S_ISDIR, "an instance's directory"
-    ) and _is_there(path, stat.S_ISREG, "a config drive")
-
-
-def _is_there(
-    path: Path, is_kind: Callable[[int], bool], expected: str
-) -> bool:
-    try:
-        with explained(f"can't access {path}"):
-            mode = os.lstat(path).st_mode
-    except MissingError:
-        return False
-    if not is_kind(mode):
-        raise StoreError(
-            f"{path} is {_kind(mode)}, not {expected}; check what it is, and"
-            " move it away"
-        )
-    return True
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFLNK: "a symbolic link",
-        stat.S_IFDIR: "a directory",
-        stat.S_IFBLK: "a block device",
-        stat.S_IFCHR: "a character device",
-        stat.S_IFIFO: "a pipe",
-        stat.S_IFSOCK: "a socket",
-    }
-    return kinds.get(stat.S_IFMT(mode), "a regular file")

@@ -8,23 +8,13 @@ import os
 import re
 from pathlib import Path
 
+from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.store.directory import Directory, close
+
 _MOUNTS = Path("/proc/self/mountinfo")
-
-
-def give_to_owner(path: Path | int, root: Path) -> None:
-    """Give a file or directory that root created to the owner of ``root``.
-
-    :param path: a path, or the descriptor of an open file
-
-    A command that an operator runs as root must not lock the compute service
-    out of its own files.
-    """
-    owner = root.stat()
-    with contextlib.suppress(PermissionError):
-        if isinstance(path, int):
-            os.fchown(path, owner.st_uid, owner.st_gid)
-        else:
-            os.lchown(path, owner.st_uid, owner.st_gid)
+_PROBE = ".cfgdrive_virt.probe"
+#: Errors of file systems that have no unnamed files.
+_NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT)
 
 
 def type_of(directory: Path) -> str:
@@ -61,26 +51,32 @@ def supports_direct_io(directory: Path) -> bool:
     tmpfs, don't support it.  For a directory that doesn't exist yet, the
     nearest existing parent counts.
     """
-    place = _nearest(directory)
-    flags = os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
-    name = place / ".cfgdrive_virt.probe"
+    flags = os.O_RDWR | os.O_DIRECT
+    # A directory that isn't writable says nothing about O_DIRECT.
     try:
-        os.close(os.open(place, flags | os.O_TMPFILE, 0o600))
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
-            # A directory that isn't writable says nothing about O_DIRECT.
-            return error.errno != errno.EINVAL
-    else:
-        return True
-    # A file system without unnamed files, such as NFS.
+        with Directory.of(_nearest(directory)) as place:
+            try:
+                unnamed = flags | os.O_TMPFILE | os.O_CLOEXEC
+                close(os.open(".", unnamed, 0o600, dir_fd=place.handle))
+            except OSError as error:
+                if error.errno not in _NO_NAMELESS:
+                    raise
+                # A file system without unnamed files, such as NFS.
+                _probe(place, flags)
+    except (OSError, StoreError) as error:
+        return getattr(error, "errno", None) != errno.EINVAL
+    return True
+
+
+def _probe(place: Directory, flags: int) -> None:
+    """Open a file under a name with these flags."""
+    # Of a process that was killed.
+    place.remove(_PROBE)
     try:
-        os.close(os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    except OSError as error:
-        return error.errno != errno.EINVAL
-    else:
-        return True
+        close(place.open(_PROBE, flags | os.O_CREAT | os.O_EXCL))
     finally:
-        name.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            place.remove(_PROBE)
 
 
 def _nearest(directory: Path) -> Path:

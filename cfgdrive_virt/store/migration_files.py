@@ -10,27 +10,40 @@ a guest, until the guest arrives.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import NAME, FileLocation, Location
-from cfgdrive_virt.store.file import MIGRATING
-from cfgdrive_virt.store.file_system import give_to_owner
-from cfgdrive_virt.store.os_error import explained
+from cfgdrive_virt.store import lock
+from cfgdrive_virt.store.directory import Directory, close
+from cfgdrive_virt.store.file import MIGRATING, home_of
+from cfgdrive_virt.store.os_error import MissingError, explained
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_MARK = f"{NAME}{MIGRATING}"
 
 
 def make_test_file(root: Path, uuid: str, name: str) -> None:
     """Create the shared storage test file.
 
-    :param root: nova's ``instances_path``, with its ``locks``
+    :param root: nova's ``instances_path``
     :param name: 8 to 64 hexadecimal digits
     :raises StoreError: if it can't be created
     """
     path = _test_file(root, uuid, name)
-    with explained(f"can't create {path}"):
-        path.touch(exist_ok=False)
+    with (
+        explained(f"can't create {path}"),
+        Directory.of(root) as top,
+        top.made(lock.DIRECTORY, 0o700) as locks,
+    ):
+        handle = locks.open(path.name, _NEW_FILE)
+        try:
+            locks.give(handle)
+        finally:
+            close(handle)
 
 
 def sees_test_file(root: Path, uuid: str, name: str) -> bool:
@@ -39,15 +52,16 @@ def sees_test_file(root: Path, uuid: str, name: str) -> bool:
     :raises StoreError: if the name is invalid, or the check fails
     """
     path = _test_file(root, uuid, name)
-    with explained(f"can't check for {path}"):
-        return path.exists()
+    with explained(f"can't check for {path}"), home_of(path) as locks:
+        return locks is not None and locks.status(path.name) is not None
 
 
 def remove_test_file(root: Path, uuid: str, name: str) -> None:
     """Remove the test file, if it exists."""
     path = _test_file(root, uuid, name)
-    with explained(f"can't remove {path}"):
-        path.unlink(missing_ok=True)
+    with explained(f"can't remove {path}"), home_of(path) as locks:
+        if locks is not None:
+            locks.remove(path.name)
 
 
 def inode(location: Location) -> int:
@@ -55,52 +69,63 @@ def inode(location: Location) -> int:
 
     :raises StoreError: if it can't be accessed
     """
-    assert isinstance(location, FileLocation)
-    with explained(f"can't access {location}"):
-        return location.path.lstat().st_ino
+    path = _path(location)
+    with explained(f"can't access {path}"), home_of(path) as home:
+        status = None if home is None else home.status(path.name)
+    if status is None:
+        raise MissingError(f"{path} is missing")
+    return status.st_ino
 
 
 @contextlib.contextmanager
 def awaiting_guest(root: Path, location: Location) -> Iterator[None]:
     """Record that the drive, written inside the context, awaits its guest."""
-    path = _migrating_file(location)
-    made = had = False
-    with explained(f"can't create {path}"):
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o755, exist_ok=True)
-            give_to_owner(path.parent, root)
-            made = True
-        had = path.exists()
-        path.touch(mode=0o600)
-        give_to_owner(path, root)
+    path = _path(location)
+    name = path.parent.name
+    with explained(f"can't access {path}"), home_of(path) as home:
+        had_home = home is not None
+        had_mark = home is not None and home.status(_MARK) is not None
     try:
+        with (
+            explained(f"can't create {path.with_name(_MARK)}"),
+            Directory.of(root) as top,
+            top.made(name, 0o755) as home,
+        ):
+            if not had_mark:
+                handle = home.open(_MARK, _NEW_FILE)
+                try:
+                    home.give(handle)
+                finally:
+                    close(handle)
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
-            if not had:
-                path.unlink()
-            if made:
-                path.parent.rmdir()
+        with contextlib.suppress(OSError, StoreError):
+            if not had_mark:
+                stop_awaiting(location)
+            if not had_home:
+                with Directory.of(root) as top:
+                    top.remove_empty(name)
         raise
 
 
 def awaits_guest(location: Location) -> bool:
     """Tell whether a drive awaits a guest that hasn't arrived."""
-    path = _migrating_file(location)
-    with explained(f"can't access {path}"):
-        return path.exists()
+    path = _path(location).with_name(_MARK)
+    with explained(f"can't access {path}"), home_of(path) as home:
+        return home is not None and home.status(_MARK) is not None
 
 
 def stop_awaiting(location: Location) -> None:
     """Record that the guest has arrived."""
-    path = _migrating_file(location)
-    with explained(f"can't remove {path}"):
-        path.unlink(missing_ok=True)
+    path = _path(location).with_name(_MARK)
+    with explained(f"can't remove {path}"), home_of(path) as home:
+        if home is not None:
+            home.remove(_MARK)
 
 
-def _migrating_file(location: Location) -> Path:
+def _path(location: Location) -> Path:
     assert isinstance(location, FileLocation)
-    return location.path.with_name(f"{NAME}{MIGRATING}")
+    return location.path
 
 
 def _test_file(root: Path, uuid: str, name: str) -> Path:
@@ -109,4 +134,4 @@ def _test_file(root: Path, uuid: str, name: str) -> Path:
             "invalid name of a shared storage test file from the other host:"
             f" {name!a}"
         )
-    return root / "locks" / f"cfgdrive-virt-shared-{uuid}-{name}"
+    return root / lock.DIRECTORY / f"cfgdrive-virt-shared-{uuid}-{name}"

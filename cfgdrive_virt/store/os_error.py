@@ -23,8 +23,8 @@ _REMEDIES = {
     errno.EPERM: "permission denied; check the directory's owner",
     errno.ENOENT: "the directory is missing",
     errno.EEXIST: "something else already has that name",
-    errno.ENOTDIR: "a part of the path is not a directory",
-    errno.ELOOP: "the directory is a symbolic link; use the path it points to",
+    errno.ENOTDIR: "a part of the path is a link, or not a directory",
+    errno.ELOOP: "it is a symbolic link, which is not followed; remove it",
     errno.EISDIR: "a directory has that name",
     errno.EIO: "the disk is failing",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import stat
 import sys
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from cfgdrive_virt.driver.verification import verify as verified
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import ISO9660, VFAT
 from cfgdrive_virt.store.atomic_write import write_file
+from cfgdrive_virt.store.directory import Directory, kind
+from cfgdrive_virt.store.os_error import explained
 
 
 @click.command()
@@ -45,11 +47,8 @@ def build(
     It is built even if the instance does not need one.
     """
     built = driver.build(inputs.load_instance(instance), image_format)
-    # Follow links in the directory, but not a link as the file itself.
-    path = Path(output).parent.resolve() / Path(output).name
-    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-        raise StoreError(f"{path} is not a regular file; choose another one")
-    write_file(path, built.data, temporary=f".cfgdrive_virt.{os.getpid()}")
+    path = Path(output).absolute()
+    _write(path, built.data)
     digest = hashlib.sha256(built.data).hexdigest()
     if as_json:
         terminal.print_json(
@@ -176,3 +175,24 @@ def verify(
         terminal.print_differences(differences)
     if not verdict:
         sys.exit(1)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write an image; follow links to its directory, but not as the file.
+
+    :raises StoreError: if it can't be written
+    """
+    # Not one for each process: the next build removes what a killed one left.
+    known = hashlib.sha256(path.name.encode("utf-8", "surrogateescape"))
+    temporary = f".cfgdrive_virt.{known.hexdigest()[:16]}"
+    with (
+        explained(f"can't write {path}"),
+        Directory.of(path.parent) as directory,
+    ):
+        status = directory.status(path.name)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise StoreError(
+                f"{path} is {kind(status.st_mode)}, not a regular file;"
+                " choose another one"
+            )
+        write_file(directory, path.name, (data,), temporary=temporary)

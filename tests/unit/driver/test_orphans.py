@@ -109,10 +109,10 @@ def test_orphans_are_removed_and_nothing_else(
 def test_what_cannot_be_removed_is_kept_with_the_reason(
     settings: Settings, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(path: str, **_: Any) -> None:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
     _, orphan = prune(
         settings, {OTHER_UUID}, now=NOW, minimum_age=HOUR, remove=True
     )
@@ -142,7 +142,7 @@ def test_pruning_waits_for_whoever_builds_the_drive(
     ready, told = os.pipe()
 
     def build() -> bool:
-        with locked(instances, UUID):
+        with locked(instances, UUID, timeout=10):
             os.write(told, b"x")
             time.sleep(0.2)
             return store.exists(UUID)

@@ -146,11 +146,23 @@ class TestUnreadable:
         theirs.parent.chmod(0o700)
         os.chown(theirs.parent, 0, 0)
 
-        def look() -> list[str]:
+        def look() -> list[tuple[str, str]]:
             store = FileStore(theirs.parent.parent)
-            return [found.location.uuid for found in store.drives()]
+            return [
+                (found.location.uuid, found.problem)
+                for found in store.drives()
+            ]
 
-        assert as_nobody(look) == [OTHER_UUID]
+        assert as_nobody(look) == [
+            (OTHER_UUID, ""),
+            (
+                UUID,
+                (
+                    f"can't access {theirs.parent}: permission denied; check"
+                    " the directory's owner (EACCES)"
+                ),
+            ),
+        ]
 
     def test_it_is_listed_as_nobodys(self, theirs: Path) -> None:
         def look() -> list[Any]:

@@ -26,8 +26,8 @@ def names(directory: Path) -> list[str]:
     return sorted(os.listdir(directory))
 
 
-def take(root: Path) -> None:
-    with locked(root, UUID):
+def take(root: Path, timeout: float = 10) -> None:
+    with locked(root, UUID, timeout=timeout):
         pass
 
 

@@ -8,14 +8,15 @@ import os
 import random
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.exception import MigrationRefused, StoreError
 from cfgdrive_virt.store.atomic_write import write_file
+from cfgdrive_virt.store.directory import Directory
 from cfgdrive_virt.store.file import FileStore
 
 from ..processes import Child
@@ -88,7 +89,9 @@ def test_whatever_step_fails_what_was_there_is_there_still(
         assert refusal(store.write, UUID, NEW) == (
             f"can't write {drive}: the disk is failing (EIO)"
         )
-        refusal(store.write, OTHER_UUID, NEW)
+        if step != "rename":
+            # A new drive gets its name at once.
+            refusal(store.write, OTHER_UUID, NEW)
     assert names(drive.parent) == NAMES
     assert drive.read_bytes() == OLD
     assert not store.location(OTHER_UUID).path.parent.exists()
@@ -96,8 +99,8 @@ def test_whatever_step_fails_what_was_there_is_there_still(
 
 #: What changes something, or waits for it.
 STEPS = (
-    "mkdir", "lchown", "open", "fsync", "unlink", "fchmod", "fchown", "write",
-    "link", "rename",
+    "mkdir", "open", "fsync", "unlink", "fchmod", "fchown", "write", "link",
+    "rename",
 )  # fmt: skip
 
 
@@ -191,9 +194,11 @@ def test_whichever_step_ends_it_nothing_new_is_left(
         assert set(found) <= set(root.rglob("*"))
         if before == "drive":
             assert drive.read_bytes() in (OLD, NEW)
-    unused = {"mkdir", "lchown", "unlink"}
+    unused = {"mkdir", "unlink"}
     if not files_without_names:
         unused.add("link")
+    elif before != "drive":
+        unused.add("rename")
     assert set(taken) >= set(STEPS) - unused, taken
     assert left == []
 
@@ -207,11 +212,11 @@ def test_a_flush_that_fails_leaves_no_new_drive(
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", fail)
         reason = "the disk is failing (EIO)"
+        drive = instances / UUID / "disk.config"
         assert refusal(store.write, UUID, NEW) == (
-            f"can't flush {instances}: {reason}"
+            f"can't create {drive.parent}: {reason}"
         )
         assert names(instances) == []
-        drive = instances / UUID / "disk.config"
         drive.parent.mkdir()
         words = f"can't write {drive}: {reason}"
         assert refusal(store.write, UUID, NEW) == words
@@ -230,10 +235,10 @@ def test_write_file_that_cannot_flush_its_directory_leaves_nothing_new(
 
     path = tmp_path / "drive"
     monkeypatch.setattr(os, "fsync", fail_on_directories)
-    refusal(lambda: write_file(path, NEW, temporary="new"))
+    refusal(write, path)
     assert names(tmp_path) == []
     path.write_bytes(OLD)
-    refusal(lambda: write_file(path, NEW, temporary="new"))
+    refusal(write, path)
     assert names(tmp_path) == ["drive"]
     assert path.read_bytes() == NEW
 
@@ -251,40 +256,43 @@ def test_data_names_and_directories_are_flushed(
     store: FileStore, instances: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    fsync, mkdir, rename = os.fsync, os.mkdir, os.rename
 
-    def flush(handle: int) -> None:
+    def spy(name: str, told: Callable[..., str]) -> None:
+        real = getattr(os, name)
+
+        def call(*arguments: Any, **options: Any) -> None:
+            words = told(*arguments)
+            real(*arguments, **options)
+            steps.append(words)
+
+        monkeypatch.setattr(os, name, call)
+
+    def flushed(handle: int) -> str:
         name = Path(f"/proc/self/fd/{handle}").readlink()
-        known = (
-            "the data"
-            if "deleted" in name.name
-            else str(name.relative_to(instances))
-        )
-        steps.append(f"flush {known}")
-        fsync(handle)
+        if "deleted" in name.name:
+            return "flush the data"
+        return f"flush {name.relative_to(instances)}"
 
-    def make(path: Path, mode: int) -> None:
-        mkdir(path, mode)
-        steps.append(f"make {Path(path).relative_to(instances)}")
-
-    def move(old: str, new: str, **options: Any) -> None:
-        rename(old, new, **options)
-        steps.append(f"rename {old} {new}")
-
-    monkeypatch.setattr(os, "fsync", flush)
-    monkeypatch.setattr(os, "mkdir", make)
-    monkeypatch.setattr(os, "rename", move)
-    placed = [
+    spy("fsync", flushed)
+    spy("mkdir", lambda name, _: f"make {name}")
+    spy("link", lambda _, name: f"link {name}")
+    spy("rename", lambda old, new: f"rename {old} {new}")
+    store.write(UUID, OLD)
+    assert steps == [
+        f"make {UUID}",
+        "flush .",
         "flush the data",
+        "link disk.config",
+        f"flush {UUID}",
+    ]
+    steps.clear()
+    store.write(UUID, NEW)
+    assert steps == [
+        "flush the data",
+        "link disk.config.new",
         "rename disk.config.new disk.config",
         f"flush {UUID}",
     ]
-    store.write(UUID, OLD)
-    assert steps == [f"make {UUID}", "flush .", *placed]
-    steps.clear()
-    monkeypatch.setattr(os, "mkdir", mkdir)
-    store.write(UUID, NEW)
-    assert steps == placed
 
 
 def test_writing_leaks_no_handles(store: FileStore, drive: Path) -> None:
@@ -298,13 +306,62 @@ def test_writing_leaks_no_handles(store: FileStore, drive: Path) -> None:
 
 def test_write_file_puts_a_file_beside_others(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(b"x")
-    write_file(tmp_path / "drive", NEW, temporary=".drive.1")
+    write(tmp_path / "drive")
     assert names(tmp_path) == ["drive", "other"]
     assert mode(tmp_path / "drive") == 0o600
 
 
-def test_write_file_follows_no_link_to_its_directory(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
-    refusal(lambda: write_file(tmp_path / "link" / "x", NEW, temporary="y"))
-    assert names(tmp_path / "real") == []
+def test_a_file_that_is_made_meanwhile_stays(
+    tmp_path: Path, files_without_names: bool
+) -> None:
+    def parts() -> Iterator[bytes]:
+        (tmp_path / "drive").write_bytes(OLD)
+        yield NEW
+
+    with Directory.of(tmp_path) as directory:
+        if files_without_names:
+            told = refusal(
+                lambda: write_file(
+                    directory, "drive", parts(), temporary="new"
+                )
+            )
+            assert "something else already has that name" in told
+            assert (tmp_path / "drive").read_bytes() == OLD
+        else:
+            write_file(directory, "drive", parts(), temporary="new")
+            assert (tmp_path / "drive").read_bytes() == NEW
+    assert names(tmp_path) == ["drive"]
+
+
+def test_parts_are_written_as_they_come_and_checked_before_all_see_them(
+    store: FileStore, drive: Path
+) -> None:
+    seen: list[int] = []
+
+    def parts() -> Iterator[bytes]:
+        for number in range(3):
+            yield bytes([number]) * 1000
+            seen.append(written())
+
+    def written() -> int:
+        for name in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                target = str(name.readlink())
+                if target.startswith(f"{store.root}/{UUID}/#"):
+                    return name.stat().st_size
+        raise AssertionError("no unnamed file is open")
+
+    def check(handle: int) -> None:
+        assert os.pread(handle, 4000, 0) == b"".join(parts())
+        assert names(drive.parent) == []
+        raise MigrationRefused("not what was sent")
+
+    with pytest.raises(MigrationRefused):
+        store.receive(UUID, parts(), check)
+    assert seen[:3] == [1000, 2000, 3000]
+    assert not drive.parent.exists()
+
+
+def write(path: Path) -> None:
+    with Directory.of(path.parent) as directory:
+        write_file(directory, path.name, (NEW,), temporary="new")

@@ -141,7 +141,7 @@ def test_nothing_is_listed_however_many_instances_there_are(
             lambda path=".", real=real: listed.append(path) or real(path),
         )
     for what in ("drive", "domain"):
-        with locked(store.root, UUID, what):
+        with locked(store.root, UUID, what, timeout=10):
             store.write(UUID, OLD)
             store.write(UUID, NEW)
             store.exists(UUID)

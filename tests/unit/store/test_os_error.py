@@ -78,11 +78,11 @@ from cfgdrive_virt.store.lock import locked
 root = Path(sys.argv[1])
 store = FileStore(root)
 store.write("{UUID}", b"old")
-with locked(root, "{UUID}"):
+with locked(root, "{UUID}", timeout=10):
     pass
 subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
 def lock():
-    with locked(root, "ff"):
+    with locked(root, "ff", timeout=10):
         pass
 for act in (
     lambda: store.write("{UUID}", b"new"),
@@ -105,7 +105,7 @@ def test_a_read_only_file_system_is_told_as_such(instances: Path) -> None:
         f"can't write {instances}/{UUID}/disk.config{reason}",
         f"can't create {instances}/{OTHER_UUID}{reason}",
         f"can't remove {instances}/{UUID}/disk.config{reason}",
-        f"can't lock a file in {instances}/locks{reason}",
+        f"can't open {instances}/locks/cfgdrive-virt{reason}",
         "True b'old'",
     ]
 
@@ -152,8 +152,8 @@ def test_a_root_that_is_no_directory_is_told(
         root.symlink_to("nowhere")
     store = FileStore(root)
     told = {
-        "file": f"can't lock a file in {root}/locks: a part of the path is"
-        " not a directory (ENOTDIR)",
+        "file": f"instances_path {root} can't be used: a part of the path is a"
+        " link, or not a directory (ENOTDIR)",
     }.get(
         kind,
         f"instances_path {root} can't be used: the directory is missing"

@@ -71,8 +71,12 @@ def test_build_replaces_nothing_but_a_file(
         path.symlink_to("other" if kind == "link" else "nowhere")
     result = run("build", SAMPLE, "-o", path)
     assert result.exit_code == 1
+    what = {
+        "directory": "a directory",
+        "device": "a character device",
+    }.get(kind, "a symbolic link")
     assert result.stderr == (
-        f"Error: {path} is not a regular file; choose another one\n"
+        f"Error: {path} is {what}, not a regular file; choose another one\n"
     )
     assert other.read_bytes() == b"precious"
 

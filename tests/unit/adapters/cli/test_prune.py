@@ -107,10 +107,10 @@ def test_an_orphan_that_cannot_be_removed_is_a_failure(
 ) -> None:
     old_drives(run, instances)
 
-    def refuse(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(path: str, **_: Any) -> None:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
     arguments = ("--config-file", nova_conf, "prune", *TEST, "--remove")
     result = run(*arguments)
     assert result.exit_code == 1

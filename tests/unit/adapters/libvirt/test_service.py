@@ -182,7 +182,7 @@ def test_the_domains_lock_is_held_meanwhile(
     service.spawn(wanted(), XML)
     service.destroy(UUID.upper())
     assert held == [UUID, UUID]
-    assert (instances / "locks" / "cfgdrive-virt-domain-836").exists()
+    assert (instances / "locks" / "cfgdrive-virt").exists()
 
 
 def test_a_drive_elsewhere_is_not_forgotten(
