@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +17,7 @@ from . import drives
 from .drives import Content
 
 NAMES = {"drive": "disk.config", "rescue": "disk.config.rescue"}
-#: So many that none has to be removed when its instances go.
-_LOCK = re.compile(r"cfgdrive-virt-(?:drive|domain)-[0-9a-f]{3}")
+_LOCK = "cfgdrive-virt"
 
 CONFIGURATION = """
 [DEFAULT]
@@ -218,6 +216,6 @@ class FilePlace:
         found += [
             f"locks/{name}"
             for name in os.listdir(self.root / "locks")
-            if not _LOCK.fullmatch(name)
+            if name != _LOCK
         ]
         return sorted(found)

@@ -1,4 +1,4 @@
-"""A drive's tree becomes what a terminal may show, or files in a directory.
+"""A drive's tree becomes what a terminal may show.
 
 Secrets are masked, unless the user asks for them: the layout says which files
 and keys hold any.
@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.metadata import json_file, layout_in
 from cfgdrive_virt.metadata.compare import ABSENT, Difference
 from cfgdrive_virt.metadata.layout import Layout
@@ -82,38 +77,6 @@ def stored(drive: StoredDrive) -> dict[str, Any]:
         "ours": drive.ours,
         "users": list(drive.users),
     }
-
-
-def extract(tree: MetadataTree, directory: Path) -> None:
-    """Write a tree to a new directory that only its owner can read.
-
-    :raises StoreError: if the directory already exists, or cannot be
-        written; nothing is left behind
-    """
-    if os.path.lexists(directory):
-        raise StoreError(f"{directory} already exists; choose a new directory")
-    staging = None
-    try:
-        staging = Path(
-            tempfile.mkdtemp(
-                prefix=f".{directory.name}.", dir=directory.parent
-            )
-        )
-        for path, content in tree.files.items():
-            target = staging / path
-            for parent in reversed(target.relative_to(staging).parents):
-                (staging / parent).mkdir(mode=0o700, exist_ok=True)
-            target.touch(mode=0o600)
-            target.write_bytes(content)
-        staging.rename(directory)
-    except BaseException as error:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-        if not isinstance(error, OSError):
-            raise
-        raise StoreError(
-            f"cannot extract to {directory}: {error.strerror}"
-        ) from error
 
 
 def _content(

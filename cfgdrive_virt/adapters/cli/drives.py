@@ -10,7 +10,13 @@ from pathlib import Path
 import click
 
 from cfgdrive_virt import image
-from cfgdrive_virt.adapters.cli import drive_view, inputs, options, terminal
+from cfgdrive_virt.adapters.cli import (
+    drive_view,
+    extraction,
+    inputs,
+    options,
+    terminal,
+)
 from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.driver.verification import verify as verified
 from cfgdrive_virt.exception import StoreError
@@ -110,7 +116,7 @@ def inspect(
     found = image.read(data)
     files = drive_view.describe(found.tree, show_secrets=show_secrets)
     if directory is not None:
-        drive_view.extract(found.tree, Path(directory))
+        extraction.extract(found.tree, Path(directory))
     facts = {
         "path": drive,
         "format": found.format,
@@ -182,9 +188,6 @@ def _write(path: Path, data: bytes) -> None:
 
     :raises StoreError: if it can't be written
     """
-    # Not one for each process: the next build removes what a killed one left.
-    known = hashlib.sha256(path.name.encode("utf-8", "surrogateescape"))
-    temporary = f".cfgdrive_virt.{known.hexdigest()[:16]}"
     with (
         explained(f"can't write {path}"),
         Directory.of(path.parent) as directory,
@@ -195,4 +198,9 @@ def _write(path: Path, data: bytes) -> None:
                 f"{path} is {kind(status.st_mode)}, not a regular file;"
                 " choose another one"
             )
-        write_file(directory, path.name, (data,), temporary=temporary)
+        write_file(
+            directory,
+            path.name,
+            (data,),
+            temporary=extraction.temporary_name(path.name),
+        )

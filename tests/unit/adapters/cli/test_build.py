@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 from cfgdrive_virt.adapters.cli.main import main
 from cfgdrive_virt.image import read
 
-from ...processes import as_nobody
+from ...processes import Child, as_nobody
 from ...samples import SAMPLE
 from .commands import Real, Run, instance
 
@@ -150,3 +152,18 @@ def test_build_into_a_directory_without_rights_is_told() -> None:
     code, told = as_nobody(call)
     assert code == 1
     assert "can't write /etc/drive: permission denied" in told
+
+
+def test_what_a_killed_build_left_goes_with_the_next_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    (tmp_path / "drive").write_bytes(b"old")
+    with monkeypatch.context() as fatal:
+        fatal.setattr(os, "rename", end)
+        Child(lambda: run("build", SAMPLE, "-o", tmp_path / "drive")).answer()
+    assert len(os.listdir(tmp_path)) == 2
+    assert run("build", SAMPLE, "-o", tmp_path / "drive").exit_code == 0
+    assert os.listdir(tmp_path) == ["drive"]

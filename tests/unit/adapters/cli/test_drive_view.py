@@ -1,23 +1,18 @@
-"""What is shown of a drive's tree, and what is extracted."""
+"""What is shown of a drive's tree."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cfgdrive_virt import ConfigDriveRequest
-from cfgdrive_virt.adapters.cli.drive_view import MASK, describe, extract
-from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.adapters.cli.drive_view import MASK, describe
 from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model.tree import MetadataTree
 
-from ...processes import as_nobody
 from ...samples import SEED, secrets_in
 
 NO_JSON = {"error": "not valid JSON, or nested too deeply"}
@@ -123,78 +118,3 @@ def test_no_secret_of_the_sample_is_shown(sample: ConfigDriveRequest) -> None:
     tree = build_tree(sample, random_seed=sample.random_seed or SEED)
     found = json.dumps(describe(tree, show_secrets=False))
     assert secrets_in(found) == []
-
-
-def test_a_tree_is_extracted_for_its_owners_eyes_only(
-    tmp_path: Path,
-) -> None:
-    files = {"a/b/c": b"x", "a/d": b"\xff", "e": b""}
-    before = os.umask(0)
-    try:
-        extract(MetadataTree(files), tmp_path / "new")
-    finally:
-        os.umask(before)
-    found = {
-        str(path.relative_to(tmp_path / "new")): path.read_bytes()
-        for path in (tmp_path / "new").rglob("*")
-        if path.is_file()
-    }
-    assert found == files
-    modes = {
-        stat.S_IMODE(path.stat().st_mode)
-        for path in [tmp_path / "new", *(tmp_path / "new").rglob("*")]
-    }
-    assert modes == {0o600, 0o700}
-    assert os.listdir(tmp_path) == ["new"]
-
-
-@pytest.mark.parametrize("kind", ["directory", "file", "link", "dangling"])
-def test_what_is_there_is_left_alone(tmp_path: Path, kind: str) -> None:
-    target = tmp_path / "there"
-    if kind == "directory":
-        target.mkdir()
-    elif kind == "file":
-        target.touch()
-    else:
-        target.symlink_to(tmp_path if kind == "link" else "nowhere")
-    with pytest.raises(
-        StoreError, match="already exists; choose a new directory"
-    ):
-        extract(MetadataTree({"a": b"x"}), target)
-    assert os.listdir(tmp_path) == ["there"]
-
-
-@pytest.mark.parametrize(
-    ("files", "reason"),
-    [({"x" * 256: b""}, "File name too long"), ({"a/" + "y" * 300: b"x"}, "")],
-    ids=["file", "below"],
-)
-def test_what_cannot_be_written_leaves_nothing_behind(
-    tmp_path: Path, files: dict[str, bytes], reason: str
-) -> None:
-    with pytest.raises(StoreError, match=f"cannot extract to .*{reason}"):
-        extract(MetadataTree(files), tmp_path / "new")
-    assert os.listdir(tmp_path) == []
-
-
-def test_an_interrupted_extraction_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    for step in ("write_bytes", "touch", "rename"):
-        with monkeypatch.context() as broken:
-            broken.setattr(Path, step, interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                extract(MetadataTree({"a/b": b"x"}), tmp_path / "new")
-        assert os.listdir(tmp_path) == []
-
-
-def test_a_directory_without_rights_is_told() -> None:
-    told = as_nobody(
-        lambda: extract(MetadataTree({"a": b"x"}), Path("/etc/new"))
-    )
-    assert told == (
-        "StoreError: cannot extract to /etc/new: Permission denied"
-    )
