@@ -8,6 +8,7 @@ same hook, called again, does its work.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import os
@@ -25,9 +26,9 @@ from cfgdrive_virt.store import file as store_file
 
 from . import places
 from .drives import VFAT
-from .hooks import Hook, Hooks
+from .hooks import Course, Hook, Hooks
 from .killing import called, check, check_by_others, check_killed
-from .places import FilePlace
+from .places import FilePlace, State
 from .test_kills import NEW, OLD, SCENARIOS, Scenario
 
 _ERRORS = {
@@ -134,6 +135,15 @@ def prepared(
     return uuid, prepare, hook
 
 
+def _without_kept(hook: Hook, course: Course) -> tuple[State, ...]:
+    """Return what the hook makes if no drive was set aside."""
+    kept = course.states[0].kept
+    made = hook.course(dataclasses.replace(course.states[0], kept=None))
+    return tuple(
+        dataclasses.replace(state, kept=kept) for state in made.states
+    )
+
+
 @pytest.mark.parametrize("name", HOOKS)
 def test_whichever_call_fails_nothing_is_lost(
     files: FilePlace, name: str
@@ -159,6 +169,9 @@ def test_whichever_call_fails_nothing_is_lost(
                 driver.destroy(uuid)
                 break
             where = f"{kind} at call {number}, {faults.made[number]}"
+            if kind == "EACCES" and name == "finish_migration":
+                # A kept drive that can't be read doesn't hold up a guest.
+                course = Course((*course.states, *_without_kept(hook, course)))
             found = check_killed(files, uuid, course)
             if course.error is None:
                 course = hook.course(found)
