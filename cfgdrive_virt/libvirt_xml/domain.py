@@ -125,6 +125,20 @@ class Domain:
     def __str__(self) -> str:
         return etree.tostring(self._root, encoding="unicode")
 
+    @property
+    def uuid(self) -> str:
+        """Return the UUID as the domain has it; empty without one."""
+        return (self._root.findtext("uuid") or "").strip()
+
+    def is_of(self, uuid: str) -> bool:
+        """Tell whether it is this instance's; without a UUID, it may be any's.
+
+        :param uuid: in its canonical form
+        """
+        # libvirt accepts UUIDs without hyphens, too.
+        given = self.uuid.replace("-", "").lower()
+        return given in ("", uuid.replace("-", ""))
+
     def complete(
         self, request: ConfigDriveRequest, planned: Machine
     ) -> Machine:
@@ -133,18 +147,12 @@ class Domain:
         :param planned: the machine to use where the domain doesn't set it
         :raises InvalidDomain: if the domain has another UUID
         """
-        uuid = _child(self._root, "uuid")
-        given = (uuid.text or "").strip()
-        # libvirt accepts UUIDs without hyphens, too.
-        if given.replace("-", "").lower() not in (
-            "",
-            request.uuid.replace("-", ""),
-        ):
+        if not self.is_of(request.uuid):
             raise InvalidDomain(
-                f"the domain's UUID is {given!a}, but the instance's is"
+                f"the domain's UUID is {self.uuid!a}, but the instance's is"
                 f" {request.uuid}; leave it out of the domain"
             )
-        uuid.text = request.uuid
+        _child(self._root, "uuid").text = request.uuid
         name = _child(self._root, "name")
         name.text = name.text or f"instance-{request.uuid}"
         metadata = _child(self._root, "metadata")
