@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from cfgdrive_virt.driver import stores, verification
@@ -27,6 +27,7 @@ from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.status import Status
 from cfgdrive_virt.store.base import Store
+from cfgdrive_virt.store.file import FileStore
 from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)
@@ -153,6 +154,17 @@ class InstanceDrive:
     def write(self, data: bytes) -> None:
         """Write the drive, whole, in place of one that is there."""
         self.store.write(self.uuid, data)
+
+    def receive(
+        self, parts: Iterable[bytes], check: Callable[[int], None]
+    ) -> None:
+        """Write the drive into a file, in place of one that is there.
+
+        :param check: called with the descriptor of the whole file, before
+            that has its name; if it raises, nothing is left
+        """
+        assert isinstance(self.store, FileStore)
+        self.store.receive(self.uuid, parts, check)
 
     def exchange(self, data: bytes, medium: Medium | None) -> None:
         """Write a drive that a guest may have, or leave all as it was.

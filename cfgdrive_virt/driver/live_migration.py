@@ -14,6 +14,7 @@ through the source's libvirtd.
     destination: check_can_live_migrate_destination
     source:      check_can_live_migrate_source
     destination: cleanup_live_migration_destination_check
+    destination: must_fetch, if the service fetches before the next hook
     destination: pre_live_migration
     source:      read_migrating, if the service fetches by it
     (the guest moves)
@@ -21,23 +22,30 @@ through the source's libvirtd.
     destination: post_live_migration_at_destination
     or else      rollback_live_migration_at_destination
 
-No lock is held between the hooks, and none on two hosts at a time.
+No lock is held between the hooks, none on two hosts at a time, and none while
+a host waits for the other one.
+
+Either host may be compromised.  So each hook is given the instance's UUID by
+its own service, and what the other host sent is checked before it is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 
 from cfgdrive_virt.driver import stores
 from cfgdrive_virt.driver.host import Hooks
 from cfgdrive_virt.driver.instance_drive import InstanceDrive
 from cfgdrive_virt.driver.migration_checks import (
-    check_fetched,
+    check_domain,
     check_place,
+    check_received,
     drive_here,
     is_shared,
 )
 from cfgdrive_virt.driver.operation_log import operation
+from cfgdrive_virt.driver.transfer import spool
 from cfgdrive_virt.exception import MigrationRefused, StoreError
 from cfgdrive_virt.libvirt_xml.domain import Disk, Domain
 from cfgdrive_virt.model.drive import is_drive
@@ -80,17 +88,20 @@ class LiveMigration(Hooks):
         return DestinationCheck(op.uuid, locations, cluster, name)
 
     def cleanup_live_migration_destination_check(
-        self, check: DestinationCheck
+        self, uuid: str, check: DestinationCheck
     ) -> None:
-        """Remove what the check left on this host, the destination."""
+        """Remove what the check left on this host, the destination.
+
+        :raises MigrationRefused: if the check isn't this instance's
+        """
+        check = DestinationCheck.of(checked_uuid(uuid), check)
         migration_files.remove_test_file(
-            self._host.settings.instances_path,
-            checked_uuid(check.uuid),
-            check.test_file,
+            self._host.settings.instances_path, check.uuid, check.test_file
         )
 
     def check_can_live_migrate_source(
         self,
+        uuid: str,
         check: DestinationCheck,
         domain_xml: str | bytes,
         *,
@@ -108,9 +119,12 @@ class LiveMigration(Hooks):
         :raises StoreError: if the drive can't be looked at
         """
         with operation(
-            self._host, "check_can_live_migrate_source", check.uuid
+            self._host, "check_can_live_migrate_source", uuid
         ) as op:
-            found = _attached(op.drives.attachable, Domain(domain_xml))
+            check = DestinationCheck.of(op.uuid, check)
+            domain = Domain(domain_xml)
+            check_domain(op.uuid, domain)
+            found = _attached(op.drives.attachable, domain)
             if found is None:
                 op.outcome = "there is no drive"
                 return None
@@ -157,32 +171,52 @@ class LiveMigration(Hooks):
             inode=migration_files.inode(location),
         )
 
-    def read_migrating(self, drive: MigratingDrive) -> bytes:
+    def read_migrating(self, uuid: str, drive: MigratingDrive) -> bytes:
         """Return the bytes of the source's drive, for the destination.
 
         :raises MigrationRefused: if it is missing
         :raises StoreError: if it can't be read
         """
-        uuid = checked_uuid(drive.uuid)
-        drives = self._host.drives_of(uuid, self._host.settings)
-        source = drive_here(drives, drive)
+        drives = self._host.drives_of(checked_uuid(uuid), self._host.settings)
+        source, drive = drive_here(drives, drive)
         data = source.read()
         if data is None:
             raise MigrationRefused(f"{source.location} is missing")
         return data
 
+    def must_fetch(self, uuid: str, drive: MigratingDrive) -> bool:
+        """Tell whether pre_live_migration would fetch the source's drive.
+
+        Ask it before fetching, if that can't be left to the hook.
+
+        :raises MigrationRefused: if a drive of this place and size can't be
+            here
+        :raises StoreError: if the one that is here can't be looked at
+        """
+        drives = self._host.drives_of(checked_uuid(uuid), self._host.settings)
+        here, drive = drive_here(drives, drive)
+        return not drive.shared and _same_here(here, drive) is None
+
     def pre_live_migration(
-        self, drive: MigratingDrive, fetch: Callable[[], bytes]
+        self,
+        uuid: str,
+        drive: MigratingDrive,
+        fetch: Callable[[], Iterable[bytes]],
     ) -> None:
         """Have the drive in place at the destination, before the guest moves.
 
-        :param fetch: returns the bytes of the source's drive; not called if
-            the same are here already
+        :param fetch: returns the bytes of the source's drive, in parts that
+            aren't empty; not called if the same bytes are here already, or if
+            a drive of this place and size can't be here.  No more is taken
+            than the drive's size
         :raises MigrationRefused: if the bytes aren't the source's
         :raises StoreError: if it can't be written; nothing is left then
         """
-        with operation(self._host, "pre_live_migration", drive.uuid) as op:
-            here = drive_here(op.drives, drive)
+        with (
+            operation(self._host, "pre_live_migration", uuid) as op,
+            contextlib.ExitStack() as held,
+        ):
+            here, drive = drive_here(op.drives, drive)
             location = here.location
             if drive.shared:
                 found = here.examine()
@@ -195,25 +229,32 @@ class LiveMigration(Hooks):
                     )
                 op.outcome = "both hosts see it"
                 return
-            data = here.read_if_readable()
-            if data is None or not drive.is_same(data):
-                data = fetch()
-            check_fetched(here, drive, data)
+            root = op.settings.instances_path
+            same = _same_here(here, drive)
+            if same is None:
+                # Outside the lock: the other host may take any time.
+                fetched = held.enter_context(spool(drive, root))
+                fetched.fill(fetch())
+                parts = fetched.parts()
+            else:
+                parts = iter((same,))
             with op.drive_lock():
                 if here.exists():
                     here.refuse_users()
-                root = op.settings.instances_path
                 with migration_files.awaiting_guest(root, location):
-                    here.write(data)
-            op.outcome = f"placed {location}, {len(data):,} bytes"
+                    here.receive(
+                        parts,
+                        lambda file: check_received(here, drive, file),
+                    )
+            op.outcome = f"placed {location}, {drive.size:,} bytes"
 
-    def post_live_migration(self, drive: MigratingDrive) -> None:
+    def post_live_migration(self, uuid: str, drive: MigratingDrive) -> None:
         """Remove the drive from the source, once the guest has left.
 
         :raises StoreError: if a guest on this host has it open
         """
-        with operation(self._host, "post_live_migration", drive.uuid) as op:
-            here = drive_here(op.drives, drive)
+        with operation(self._host, "post_live_migration", uuid) as op:
+            here, drive = drive_here(op.drives, drive)
             if drive.shared:
                 op.outcome = "left alone: both hosts see it"
                 return
@@ -230,16 +271,16 @@ class LiveMigration(Hooks):
             op.outcome = "removed"
 
     def post_live_migration_at_destination(
-        self, drive: MigratingDrive
+        self, uuid: str, drive: MigratingDrive
     ) -> None:
         """Verify the drive that the guest reads from now on.
 
         :raises StoreError: if it isn't the source's, or damaged
         """
         with operation(
-            self._host, "post_live_migration_at_destination", drive.uuid
+            self._host, "post_live_migration_at_destination", uuid
         ) as op:
-            here = drive_here(op.drives, drive)
+            here, drive = drive_here(op.drives, drive)
             data = here.read()
             if not drive.has_arrived(data):
                 found = here.judge(data)
@@ -257,16 +298,16 @@ class LiveMigration(Hooks):
             op.outcome = f"verified {here.location}"
 
     def rollback_live_migration_at_destination(
-        self, drive: MigratingDrive
+        self, uuid: str, drive: MigratingDrive
     ) -> None:
         """Remove the drive from the destination, if no guest has arrived.
 
         :raises StoreError: if a guest on this host has it open
         """
         with operation(
-            self._host, "rollback_live_migration_at_destination", drive.uuid
+            self._host, "rollback_live_migration_at_destination", uuid
         ) as op:
-            here = drive_here(op.drives, drive)
+            here, drive = drive_here(op.drives, drive)
             if drive.shared:
                 op.outcome = "left alone: both hosts see it"
                 return
@@ -278,6 +319,12 @@ class LiveMigration(Hooks):
                     here.refuse_users()
                 here.delete()
             op.outcome = "removed"
+
+
+def _same_here(here: InstanceDrive, drive: MigratingDrive) -> bytes | None:
+    """Return the bytes that are here, if they are the source's."""
+    data = here.read_if_readable()
+    return data if data is not None and drive.is_same(data) else None
 
 
 def _attached(

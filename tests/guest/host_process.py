@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -81,15 +81,15 @@ class HostProcess:
         return self.driver.status(request).state
 
     def pre_live_migration(
-        self, drive: MigratingDrive, source_uri: str
+        self, uuid: str, drive: MigratingDrive, source_uri: str
     ) -> None:
         """Carry a drive here, from the source's libvirt if need be."""
 
-        def fetch() -> bytes:
+        def fetch() -> Iterator[bytes]:
             with connected(source_uri) as connection:
-                return fetch_from(connection, drive)
+                yield from fetch_from(connection, drive)
 
-        self.driver.pre_live_migration(drive, fetch)
+        self.driver.pre_live_migration(uuid, drive, fetch)
 
     def answer(
         self, name: str, arguments: tuple[Any, ...], options: dict[str, Any]

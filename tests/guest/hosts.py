@@ -303,11 +303,12 @@ def checked(
     try:
         drive = source.call(
             "check_can_live_migrate_source",
+            uuid,
             check,
             xml,
             block_migration=block_migration,
         )
     finally:
-        target.call("cleanup_live_migration_destination_check", check)
+        target.call("cleanup_live_migration_destination_check", uuid, check)
     assert isinstance(drive, MigratingDrive)
     return drive

@@ -205,15 +205,15 @@ def live_migrate(
     try:
         with Wire(fetch, socket_of_source, cuts.fetch):
             uri = f"qemu+unix:///system?socket={fetch}"
-            target.call("pre_live_migration", drive, uri)
+            target.call("pre_live_migration", uuid, drive, uri)
         if block_migration:
             flags |= libvirt.VIR_MIGRATE_NON_SHARED_DISK
         _migrate(uuid, source, target, cuts, flags)
     except Exception:
-        target.call("rollback_live_migration_at_destination", drive)
+        target.call("rollback_live_migration_at_destination", uuid, drive)
         raise
-    source.call("post_live_migration", drive)
-    target.call("post_live_migration_at_destination", drive)
+    source.call("post_live_migration", uuid, drive)
+    target.call("post_live_migration_at_destination", uuid, drive)
     return drive
 
 

@@ -103,7 +103,7 @@ def test_the_guest_reads_every_file_at_a_destination_that_has(
 
     assert carried.sha256 == hashlib.sha256(guest.drive).hexdigest()
     # Too late: it is the guest's.
-    target.call("rollback_live_migration_at_destination", carried)
+    target.call("rollback_live_migration_at_destination", guest.uuid, carried)
     guest.is_only_at(target, source)
 
 
@@ -211,10 +211,10 @@ def test_zeros_that_libvirt_would_take_are_told_at_the_destination(
     guest.put_at_target(bytes(len(guest.drive)))
 
     with pytest.raises(ConfigDriveError, match=str(guest.path)):
-        target.call("post_live_migration_at_destination", drive)
+        target.call("post_live_migration_at_destination", guest.uuid, drive)
 
     # Not from a migration.
-    target.call("rollback_live_migration_at_destination", drive)
+    target.call("rollback_live_migration_at_destination", guest.uuid, drive)
     assert len(target.files()) == 1
     guest.remove_at_target()
     guest.is_only_at(source, target)
@@ -225,12 +225,12 @@ def test_the_same_bytes_are_placed_anew_and_not_fetched(guest: Guest) -> None:
     drive = checked(guest.uuid, source, target)
     guest.put_at_target(guest.drive)
 
-    target.call("pre_live_migration", drive, NOWHERE)
+    target.call("pre_live_migration", guest.uuid, drive, NOWHERE)
 
     placed = target.files()
     del placed[f"{guest.uuid}/disk.config.migrating"]
     assert placed == guest.files
-    target.call("rollback_live_migration_at_destination", drive)
+    target.call("rollback_live_migration_at_destination", guest.uuid, drive)
     guest.is_only_at(source, target)
 
 
@@ -246,10 +246,10 @@ def test_other_bytes_are_taken_only_if_the_guest_may_have_written_them(
         if drive.readonly
         else contextlib.nullcontext()
     ):
-        target.call("pre_live_migration", drive, source.uri)
+        target.call("pre_live_migration", guest.uuid, drive, source.uri)
 
     assert (target.files() == {}) == drive.readonly
-    target.call("rollback_live_migration_at_destination", drive)
+    target.call("rollback_live_migration_at_destination", guest.uuid, drive)
     guest.is_only_at(source, target)
 
 
@@ -267,7 +267,7 @@ def test_a_destination_refuses_what_cant_be_its_drive(guest: Guest) -> None:
     ):
         other = dataclasses.replace(drive, **changes)
         with pytest.raises(MigrationRefused, match=str(guest.path)):
-            target.call("pre_live_migration", other, NOWHERE)
+            target.call("pre_live_migration", guest.uuid, other, NOWHERE)
 
     assert target.files() == before
     guest.remove_at_target()
@@ -281,7 +281,7 @@ def test_another_file_than_was_checked_stays_at_the_source(
     drive = checked(guest.uuid, source, target)
 
     with file_replaced(guest, guest.drive):
-        source.call("post_live_migration", drive)
+        source.call("post_live_migration", guest.uuid, drive)
 
     guest.is_only_at(source, target)
 

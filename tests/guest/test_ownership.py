@@ -92,6 +92,7 @@ class Guest:
         domain = self.host.connection.lookupByUUIDString(self.uuid)
         drive = self.host.call(
             "check_can_live_migrate_source",
+            self.uuid,
             check,
             domain.XMLDesc(),
             block_migration=True,
@@ -270,7 +271,7 @@ def test_a_drive_is_removed_once_its_guest_has_left(guest: Guest) -> None:
     # As migrating leaves it: libvirt can't be asked any more.
     domain.undefine()
 
-    guest.host.call("post_live_migration", drive)
+    guest.host.call("post_live_migration", guest.uuid, drive)
 
     assert guest.host.files() == {}
     guest.host.call("reboot", guest.request)

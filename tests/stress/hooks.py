@@ -298,7 +298,7 @@ class Hooks:
                 size=len(data),
                 sha256=hashlib.sha256(data).hexdigest(),
             )
-            driver.pre_live_migration(moving, lambda: data)
+            driver.pre_live_migration(self.uuid, moving, lambda: [data])
 
         return Hook("pre_live_migration", call, course)
 

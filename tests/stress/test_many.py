@@ -157,13 +157,13 @@ def migrate(driver: ConfigDriveDriver, uuid: str, _: int) -> None:
     xml = f"<domain><devices>{plan.disk_xml}</devices></domain>"
     told = driver.check_can_live_migrate_destination(uuid)
     moving = driver.check_can_live_migrate_source(
-        told, xml, block_migration=False
+        uuid, told, xml, block_migration=False
     )
-    driver.cleanup_live_migration_destination_check(told)
+    driver.cleanup_live_migration_destination_check(uuid, told)
     assert moving is not None
-    driver.pre_live_migration(moving, bytes)
-    driver.post_live_migration(moving)
-    driver.post_live_migration_at_destination(moving)
+    driver.pre_live_migration(uuid, moving, list)
+    driver.post_live_migration(uuid, moving)
+    driver.post_live_migration_at_destination(uuid, moving)
 
 
 def rebuild(driver: ConfigDriveDriver, uuid: str, number: int) -> None:

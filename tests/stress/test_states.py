@@ -200,27 +200,27 @@ class Life(RuleBasedStateMachine):
         test_files = [n for n in self.place.everything() if "locks/" in n]
         assert len(test_files) == self.place.keeps
         moving = source.check_can_live_migrate_source(
-            told, xml, block_migration=False
+            self.uuid, told, xml, block_migration=False
         )
-        here.cleanup_live_migration_destination_check(told)
+        here.cleanup_live_migration_destination_check(self.uuid, told)
         assert moving is not None
         assert moving.shared is True
         whole = isinstance(self.state.drive, Said)
         # What is read-only has to be whole, not only there.
         if self.state.drive is None or (moving.readonly and not whole):
             with pytest.raises(MigrationRefused):
-                here.pre_live_migration(moving, bytes)
+                here.pre_live_migration(self.uuid, moving, list)
         else:
-            here.pre_live_migration(moving, bytes)
+            here.pre_live_migration(self.uuid, moving, list)
         if not comes:
-            here.rollback_live_migration_at_destination(moving)
+            here.rollback_live_migration_at_destination(self.uuid, moving)
         else:
-            source.post_live_migration(moving)
+            source.post_live_migration(self.uuid, moving)
             if isinstance(self.state.drive, Said):
-                here.post_live_migration_at_destination(moving)
+                here.post_live_migration_at_destination(self.uuid, moving)
             elif self.state.drive is None:
                 with pytest.raises(StoreError):
-                    here.post_live_migration_at_destination(moving)
+                    here.post_live_migration_at_destination(self.uuid, moving)
         check(self.place, self.uuid, self.state)
 
     def teardown(self) -> None:

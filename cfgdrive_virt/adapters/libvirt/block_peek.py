@@ -7,6 +7,9 @@ domains.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import libvirt
 
 from cfgdrive_virt.driver.instance_drive import Peek
@@ -19,19 +22,23 @@ from cfgdrive_virt.model.migration import MigratingDrive
 _STEP = 64 * 1024
 
 
-def fetch_from(source: libvirt.virConnect, drive: MigratingDrive) -> bytes:
-    """Return the bytes of a migrating guest's drive.
+def fetch_from(
+    source: libvirt.virConnect, drive: MigratingDrive
+) -> Iterator[bytes]:
+    """Yield the bytes of a migrating guest's drive, in parts.
 
     :param source: a connection to the libvirtd of the host that the guest
-        runs on
+        runs on; it has to stay open until the last part
+    :param drive: its size has been checked
     :raises DomainError: if the drive can't be read
     """
-    found = _peek(source, drive.uuid, drive.location, drive.size)
+    with _reading(drive.location):
+        found = _find(source, drive.uuid, drive.location)
     if found is None:
         raise DomainError(
             f"no domain on the source host has the disk {drive.location}"
         )
-    return found
+    yield from _parts(*found, drive.location, drive.size)
 
 
 def peek_by(connection: libvirt.virConnect) -> Peek:
@@ -43,37 +50,57 @@ def peek_by(connection: libvirt.virConnect) -> Peek:
     """
 
     def peek(location: Location, max_bytes: int) -> bytes | None:
-        return _peek(
-            connection, location.uuid, location.source, None, max_bytes
-        )
+        source = location.source
+        with _reading(source):
+            found = _find(connection, location.uuid, source)
+            if found is None:
+                return None
+            domain, target = found
+            size = int(domain.blockInfo(target)[0])
+        if size > max_bytes:
+            raise DomainError(
+                f"can't read {source} through libvirt: it is larger than"
+                f" {max_bytes:,} bytes"
+            )
+        return b"".join(_parts(domain, target, source, size))
 
     return peek
 
 
-def _peek(
-    connection: libvirt.virConnect,
-    uuid: str,
-    source: str,
-    size: int | None,
-    max_bytes: int = 0,
-) -> bytes | None:
-    lead = f"can't read {source} through libvirt"
+def _find(
+    connection: libvirt.virConnect, uuid: str, source: str
+) -> tuple[libvirt.virDomain, str] | None:
+    """Return the domain with this disk, and the disk's target."""
     try:
         domain = connection.lookupByUUIDString(uuid)
         disk = Domain(domain.XMLDesc()).disk_of(source)
-        if disk is None:
-            return None
-        if size is None:
-            size = int(domain.blockInfo(disk.target)[0])
-            if size > max_bytes:
-                raise DomainError(
-                    f"{lead}: it is larger than {max_bytes:,} bytes"
-                )
-        return b"".join(
-            domain.blockPeek(disk.target, at, min(_STEP, size - at), 0)
-            for at in range(0, size, _STEP)
-        )
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None
-        raise DomainError(f"{lead}: {error}") from error
+        raise
+    return None if disk is None else (domain, disk.target)
+
+
+def _parts(
+    domain: libvirt.virDomain, target: str, source: str, size: int
+) -> Iterator[bytes]:
+    for at in range(0, size, _STEP):
+        wanted = min(_STEP, size - at)
+        with _reading(source):
+            part: bytes = domain.blockPeek(target, at, wanted, 0)
+        if len(part) != wanted:
+            raise DomainError(
+                f"can't read {source} through libvirt: it sent {len(part):,}"
+                f" bytes instead of {wanted:,}"
+            )
+        yield part
+
+
+@contextlib.contextmanager
+def _reading(source: str) -> Iterator[None]:
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise DomainError(
+            f"can't read {source} through libvirt: {error}"
+        ) from error

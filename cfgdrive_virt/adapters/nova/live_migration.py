@@ -6,6 +6,9 @@ it would read a different drive.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from nova import exception, objects
@@ -16,6 +19,7 @@ from nova.virt.libvirt import driver as libvirt_driver
 from cfgdrive_virt.adapters.libvirt import connected, peek_by
 from cfgdrive_virt.adapters.nova import releases, rpc, tpool
 from cfgdrive_virt.adapters.nova.errors import logged, refused
+from cfgdrive_virt.driver import transfer
 from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.exception import ConfigDriveError
 from cfgdrive_virt.model.drive import Location, is_drive
@@ -36,11 +40,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         self._drive_driver = ConfigDriveDriver(CONF, peek=_peek, carries=True)
         #: The same driver for calls that may wait for a disk or for Ceph; on
         #: eventlet they run in native threads.
-        self._threaded_driver = (
-            tpool.InTurns(self._drive_driver)
-            if tpool.is_green()
-            else self._drive_driver
-        )
+        self._threaded_driver = tpool.threaded(self._drive_driver)
         #: By instance UUID: drives of guests that are leaving this host or
         #: arriving.
         self._migrating: dict[str, MigratingDrive] = {}
@@ -80,10 +80,11 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         self, context: Any, dest_check_data: Any
     ) -> None:
         with logged("remove the shared storage test file"):
+            # nova gives this host's own check, and no instance.
             _, check = rpc.take_note(dest_check_data)
             if isinstance(check, DestinationCheck):
                 self._threaded_driver.cleanup_live_migration_destination_check(
-                    check
+                    check.uuid, check
                 )
         super().cleanup_live_migration_destination_check(
             context, dest_check_data
@@ -98,9 +99,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         **kwargs: Any,
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
-        with refused():
-            _, check = rpc.take_note(dest_check_data)
-        _refuse_another(instance, check)
+        _, check = _take_note(instance, dest_check_data)
         data = super().check_can_live_migrate_source(
             context, instance, dest_check_data, *args, **kwargs
         )
@@ -110,6 +109,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             return data
         with refused():
             drive = self._threaded_driver.check_can_live_migrate_source(
+                instance.uuid,
                 check,
                 guest.get_xml_desc(),
                 block_migration=data.block_migration,
@@ -129,40 +129,64 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         migrate_data: Any,
     ) -> Any:
         self._migrating.pop(instance.uuid, None)
-        with refused():
-            known, drive = rpc.take_note(migrate_data)
-        _refuse_another(instance, drive)
+        known, drive = _take_note(instance, migrate_data)
         # A source with nova's own driver returns our note unchanged.
         known = known and not isinstance(drive, DestinationCheck)
-        if not known and rpc.has_iso(disk_info) and not releases.copies_isos():
-            raise exception.MigrationPreCheckError(
-                reason=f"{instance.host} does not run the cfgdrive_virt"
-                " driver, so the guest would read zeros in place of its"
-                " config drive"
+        if not known and not releases.copies_isos():
+            _refuse_an_iso(instance, disk_info)
+        with contextlib.ExitStack() as spools:
+            if isinstance(drive, MigratingDrive):
+                # Before nova connects volumes: it may be refused.
+                fetched = self._fetched(context, instance, drive, spools)
+                self._migrating[instance.uuid] = drive
+            # nova makes the instance's directory, and a drive full of zeros.
+            migrate_data = super().pre_live_migration(
+                context,
+                instance,
+                block_device_info,
+                network_info,
+                disk_info,
+                migrate_data,
             )
-        if isinstance(drive, MigratingDrive):
-            self._migrating[instance.uuid] = drive
-        # nova makes the instance's directory, and a drive full of zeros.
-        migrate_data = super().pre_live_migration(
-            context,
-            instance,
-            block_device_info,
-            network_info,
-            disk_info,
-            migrate_data,
-        )
-        if isinstance(drive, MigratingDrive):
-            with refused():
-                # Fetch before calling the hook.  On eventlet, the hook runs
-                # in a native thread, one hook at a time, while the fetch
-                # waits for nova's message bus, which green threads serve:
-                # inside the hook, it would wait in a thread that has none of
-                # them, and keep every other hook of this host waiting.
-                data = b""
-                if not drive.shared:
-                    data = rpc.fetch(context, instance.host, drive)
-                self._threaded_driver.pre_live_migration(drive, lambda: data)
+            if isinstance(drive, MigratingDrive):
+                with refused():
+                    self._threaded_driver.pre_live_migration(
+                        instance.uuid, drive, fetched
+                    )
         return migrate_data
+
+    def _fetched(
+        self,
+        context: Any,
+        instance: Any,
+        drive: MigratingDrive,
+        spools: contextlib.ExitStack,
+    ) -> Callable[[], Iterable[bytes]]:
+        """Fetch a drive before the hook is called that places it.
+
+        On eventlet, the hook runs in a native thread, one hook at a time,
+        while the fetch waits for nova's message bus, which green threads
+        serve: inside the hook, it would wait in a thread that has none of
+        them, and keep every other hook of this host waiting.
+
+        :param spools: holds the bytes until the hook has placed them
+        """
+        # The source sent the instance; its host is what the database says.
+        host = _migrating_instance(context, instance.uuid).host
+        if host == CONF.host:
+            raise exception.MigrationPreCheckError(
+                reason=f"instance {instance.uuid} is on this host already"
+            )
+        with refused():
+            if not self._threaded_driver.must_fetch(instance.uuid, drive):
+                return tuple
+            root = Path(CONF.instances_path)
+            spool = spools.enter_context(transfer.spool(drive, root))
+            threaded = tpool.threaded(spool)
+            for part in rpc.fetch(context, host, drive):
+                threaded.add(part)
+            spool.check()
+        return spool.parts
 
     def post_live_migration(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any
@@ -171,7 +195,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         drive = self._migrating.pop(instance.uuid, None)
         if drive is not None:
             with logged("remove the config drive"):
-                self._threaded_driver.post_live_migration(drive)
+                self._threaded_driver.post_live_migration(instance.uuid, drive)
 
     def post_live_migration_at_destination(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any
@@ -182,7 +206,9 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         drive = self._migrating.pop(instance.uuid, None)
         if drive is not None:
             with logged("verify the config drive"):
-                self._threaded_driver.post_live_migration_at_destination(drive)
+                self._threaded_driver.post_live_migration_at_destination(
+                    instance.uuid, drive
+                )
 
     def rollback_live_migration_at_destination(
         self, context: Any, instance: Any, *args: Any, **kwargs: Any
@@ -191,7 +217,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
         if drive is not None:
             with logged("remove the config drive"):
                 self._threaded_driver.rollback_live_migration_at_destination(
-                    drive
+                    instance.uuid, drive
                 )
         super().rollback_live_migration_at_destination(
             context, instance, *args, **kwargs
@@ -207,32 +233,47 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
 
     def _read_migrating(self, context: Any, instance_uuid: str) -> bytes:
         drive = self._migrating.get(instance_uuid)
-        if drive is None or not _is_migrating(context, instance_uuid):
-            raise exception.MigrationPreCheckError(
-                reason=f"{CONF.host} is not migrating instance"
-                f" {instance_uuid}; if nova-compute was restarted there, try"
-                " again"
-            )
+        if drive is None:
+            raise _not_migrating(instance_uuid)
+        _migrating_instance(context, instance_uuid)
         with refused():
-            data: bytes = self._threaded_driver.read_migrating(drive)
+            data: bytes = self._threaded_driver.read_migrating(
+                instance_uuid, drive
+            )
         return data
 
 
-def _refuse_another(instance: Any, note: rpc.Note) -> None:
-    """Refuse a note about another instance.
+def _take_note(instance: Any, migrate_data: Any) -> tuple[bool, rpc.Note]:
+    """Return what :func:`rpc.take_note` does, for this instance only."""
+    with refused():
+        known, note = rpc.take_note(migrate_data)
+        return known, note and type(note).of(instance.uuid, note)
 
-    A compromised host could otherwise replace or remove that one's drive.
-    """
-    if note is not None and note.uuid != instance.uuid:
+
+def _refuse_an_iso(instance: Any, disk_info: object) -> None:
+    """Refuse a source that would leave the drive to nova's own driver."""
+    with refused():
+        found = rpc.has_iso(disk_info)
+    if found:
         raise exception.MigrationPreCheckError(
-            reason="the other host sent the config drive of instance"
-            f" {note.uuid!a}, not of {instance.uuid}"
+            reason=f"{instance.host} does not run the cfgdrive_virt driver, so"
+            " the guest would read zeros in place of its config drive"
         )
 
 
-def _is_migrating(context: Any, instance_uuid: str) -> bool:
+def _migrating_instance(context: Any, instance_uuid: str) -> Any:
+    """Return an instance that nova's database says is migrating."""
     instance = objects.Instance.get_by_uuid(context, instance_uuid)
-    return bool(instance.task_state == task_states.MIGRATING)
+    if instance.task_state != task_states.MIGRATING:
+        raise _not_migrating(instance_uuid)
+    return instance
+
+
+def _not_migrating(instance_uuid: str) -> exception.MigrationPreCheckError:
+    return exception.MigrationPreCheckError(
+        reason=f"{CONF.host} is not migrating instance {instance_uuid}; if"
+        " nova-compute was restarted there, try again"
+    )
 
 
 def _peek(location: Location, max_bytes: int) -> bytes | None:

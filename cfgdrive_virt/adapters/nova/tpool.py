@@ -20,6 +20,11 @@ def is_green() -> bool:
     return patcher is not None and bool(patcher.is_monkey_patched("thread"))
 
 
+def threaded(of: Any) -> Any:
+    """Return an object whose methods don't block green threads."""
+    return InTurns(of) if is_green() else of
+
+
 class InTurns:
     """An object whose methods run in a native thread, one at a time.
 
