@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
+import random
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -33,8 +36,29 @@ from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 
 UUID = "b65cee2f-8c69-4aeb-be2f-f79742548fc2"
 CHECK = DestinationCheck(UUID, ("/a", "/b"), None, "0" * 32)
-DRIVE = MigratingDrive(UUID, "/a", shared=False, readonly=True, size=9)
+DRIVE = MigratingDrive(
+    UUID, "/a", shared=False, readonly=True, size=9, sha256="0" * 64
+)
+#: What a compromised host may send in place of a text.
+WRONG_TEXTS = {
+    "empty": "",
+    "no JSON": "{",
+    "a list": "[]",
+    "nothing": "null",
+    "too long": '"' + "a" * (1 << 21) + '"',
+    "deep": "[" * 60_000,
+    "a deep mapping": '{"a":' * 5_000 + "1" + "}" * 5_000,
+    "NaN": '{"uuid": NaN}',
+    "a huge number": '{"uuid": ' + "1" * 5_000 + "}",
+    "a name twice": '{"uuid": 1, "uuid": 2}',
+    "a lone surrogate": '"\\ud800"',
+}
 NOTHING = Recalled()
+
+
+def coded(part: bytes) -> str:
+    """Return a part as the source sends it."""
+    return base64.b64encode(zlib.compress(part)).decode()
 
 
 def instance(spawn: oracle.Spawn, **fields: Any) -> objects.Instance:
@@ -289,6 +313,54 @@ class TestHosts:
         with pytest.raises(MigrationRefused, match="upgrade both hosts"):
             rpc.take_note(data)
 
+    @pytest.mark.parametrize("text", WRONG_TEXTS.values(), ids=WRONG_TEXTS)
+    @pytest.mark.parametrize("kind", ["DestinationCheck", "MigratingDrive"])
+    def test_refuse_a_note_that_is_not_valid(
+        self, kind: str, text: str
+    ) -> None:
+        data = objects.LibvirtLiveMigrateData()
+        rpc.add_note(data, None)
+        data.bdms[0].type = kind
+        data.bdms[0].connection_info_json = text
+        with pytest.raises(MigrationRefused) as caught:
+            rpc.take_note(data)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 400
+
+    @pytest.mark.parametrize("field", ["type", "connection_info_json"])
+    @pytest.mark.parametrize("told", [CHECK, DRIVE])
+    def test_refuse_a_note_that_lacks_a_field(
+        self, told: DestinationCheck | MigratingDrive, field: str
+    ) -> None:
+        data = objects.LibvirtLiveMigrateData()
+        rpc.add_note(data, told)
+        whole = data.bdms[0]
+        given = {
+            name: getattr(whole, name)
+            for name in ("serial", "type", "connection_info_json")
+            if name != field
+        }
+        data.bdms = [objects.LibvirtLiveMigrateBDMInfo(**given)]
+        with pytest.raises(MigrationRefused):
+            rpc.take_note(data)
+
+    def test_refuse_two_notes_and_an_unknown_one(self) -> None:
+        data = objects.LibvirtLiveMigrateData()
+        rpc.add_note(data, DRIVE)
+        data.bdms = [*data.bdms, *data.bdms]
+        with pytest.raises(MigrationRefused, match="2 notes, the first one"):
+            rpc.take_note(data)
+        rpc.add_note(data, DRIVE)
+        data.bdms[0].type = "Drive\x1b"
+        with pytest.raises(MigrationRefused, match="upgrade both") as caught:
+            rpc.take_note(data)
+        assert str(caught.value).isprintable()
+
+    def test_know_a_volume_by_no_serial(self) -> None:
+        data = objects.LibvirtLiveMigrateData()
+        data.bdms = [objects.LibvirtLiveMigrateBDMInfo(type="disk")]
+        assert rpc.take_note(data) == (False, None)
+
     @pytest.mark.parametrize(
         ("path", "size", "told"),
         [
@@ -303,6 +375,30 @@ class TestHosts:
         disks = [{"path": path, "virt_disk_size": size}]
         assert rpc.has_iso(json.dumps(disks)) is told
         assert not rpc.has_iso(None)
+        assert not rpc.has_iso("")
+
+    @pytest.mark.parametrize(
+        "disks",
+        [
+            *(text for text in WRONG_TEXTS.values() if text not in ("", "[]")),
+            "[1]",
+            "[[]]",
+            "[{}]",
+            '[{"path": 1}]',
+            '[{"path": "/i/u/disk.config"}]',
+            '[{"path": "disk.config", "virt_disk_size": "1"}]',
+            '[{"path": "disk.config", "virt_disk_size": true}]',
+            '[{"path": "disk.config", "virt_disk_size": -1}]',
+            b"[]",
+            7,
+        ],
+        ids=lambda disks: ascii(disks)[-12:],
+    )
+    def test_refuse_a_list_of_disks_that_is_not_valid(
+        self, disks: Any
+    ) -> None:
+        with pytest.raises(MigrationRefused, match="the list of disks that"):
+            rpc.has_iso(disks)
 
     def test_carry_a_large_drive_in_parts(
         self, monkeypatch: pytest.MonkeyPatch
@@ -317,38 +413,113 @@ class TestHosts:
         endpoint = rpc.Endpoint(read_drive)
         asked = bus(monkeypatch, endpoint.read)
         wanted = MigratingDrive(
-            UUID, "/a", shared=False, readonly=True, size=len(drive)
+            UUID,
+            "/a",
+            shared=False,
+            readonly=True,
+            size=len(drive),
+            sha256="0" * 64,
         )
-        assert rpc.fetch(None, "source", wanted) == drive
+        assert b"".join(rpc.fetch(None, "source", wanted)) == drive
         assert len(asked) == len(read) == 3
 
     @pytest.mark.parametrize(
         ("answer", "told"),
         [
             (messaging.MessagingTimeout("no reply"), "no reply"),
+            # oslo.messaging raises any error of Python's by its name.
+            (KeyError("a" * 10_000), "source: 'a{299}$"),
+            (RecursionError("\x1b[31m\n"), r"source: \\x1b\[31m\\n$"),
+            (StopIteration(), "source: $"),
             ("a", "source: Invalid base64"),
+            ("\ud800", "source: string argument should contain only ASCII"),
+            ("a-_-", "source: Only base64 data"),
             (base64.b64encode(b"no zlib").decode(), "incorrect header"),
+            (None, "a part is nothing"),
+            (b"bytes", "a part is bytes of 5"),
+            (7, "a part is a number"),
+            (["a"], "a part is a list of 1"),
+            ("a" * (8 << 20), "a part is a string of 8388608"),
         ],
+        ids=lambda value: ascii(value)[:20],
     )
     def test_tell_what_cannot_be_fetched(
         self, monkeypatch: pytest.MonkeyPatch, answer: Any, told: str
     ) -> None:
-        def read(*_: Any) -> str:
+        def read(*_: Any) -> Any:
             if isinstance(answer, Exception):
                 raise answer
-            return str(answer)
+            return answer
 
-        bus(monkeypatch, read)
+        asked = bus(monkeypatch, read)
         with pytest.raises(MigrationRefused, match=told):
-            rpc.fetch(None, "source", DRIVE)
+            list(rpc.fetch(None, "source", DRIVE))
+        assert asked == [0]
 
-    def test_take_no_more_than_was_asked_for(
+    @pytest.mark.parametrize(
+        "part",
+        [
+            coded(b""),
+            coded(b"8 bytes."),
+            coded(b"10 bytes.."),
+            coded(bytes(1 << 26)),
+            base64.b64encode(zlib.compress(b"9 bytes..") + b"more").decode(),
+            base64.b64encode(zlib.compress(b"9 bytes..")[:-1]).decode(),
+        ],
+        ids=[
+            "nothing",
+            "one byte too few",
+            "one byte too many",
+            "64 MiB",
+            "more behind it",
+            "without its end",
+        ],
+    )
+    def test_take_no_other_part_than_was_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch, part: str
+    ) -> None:
+        asked = bus(monkeypatch, lambda *_: part)
+        large = dataclasses.replace(DRIVE, size=9 + 2 * rpc._STEP)
+        for drive in (DRIVE, large):
+            tracemalloc.start()
+            with pytest.raises(MigrationRefused, match="a part doesn't have"):
+                list(rpc.fetch(None, "source", drive))
+            held = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert held < 3 * rpc._STEP
+        # No second part of it.
+        assert asked == [0, 0]
+
+    def test_take_a_part_of_noise(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        bomb = base64.b64encode(zlib.compress(bytes(1 << 26))).decode()
-        bus(monkeypatch, lambda *_: bomb)
-        found = rpc.fetch(None, "source", DRIVE)
-        assert len(found) == rpc._STEP
+        """It is longer when it is compressed."""
+        noise = random.Random(0).randbytes(rpc._STEP + 9)
+        drive = dataclasses.replace(DRIVE, size=len(noise))
+        bus(monkeypatch, rpc.Endpoint(lambda *_: noise).read)
+        assert b"".join(rpc.fetch(None, "source", drive)) == noise
+
+    @pytest.mark.parametrize(
+        "uuid",
+        [None, 7, b"x", [], {}, "", "x", "../x", "\ud800", UUID + "\n"],
+        ids=ascii,
+    )
+    def test_read_no_drive_but_an_instances(self, uuid: Any) -> None:
+        endpoint = rpc.Endpoint(lambda *_: pytest.fail("read"))
+        with pytest.raises(messaging.ExpectedException) as caught:
+            endpoint.read(None, uuid, 0)
+        assert "must be a UUID" in str(caught.value.exc_info[1])
+
+    @pytest.mark.parametrize(
+        "offset",
+        [-1, 1 << 33, 1 << 20_000, True, None, 1.0, "1", b"1", [], {}],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_read_from_no_impossible_offset(self, offset: Any) -> None:
+        endpoint = rpc.Endpoint(lambda *_: pytest.fail("read"))
+        with pytest.raises(messaging.ExpectedException) as caught:
+            endpoint.read(None, UUID, offset)
+        assert "is not valid: it must be" in str(caught.value.exc_info[1])
 
 
 def bus(monkeypatch: pytest.MonkeyPatch, read: Any) -> list[int]:

@@ -13,7 +13,7 @@ from cfgdrive_virt.driver.live_migration import LiveMigration
 from cfgdrive_virt.store.file import RESIZE_SUFFIX
 
 #: What nova has no name for.
-OWN = {"read_migrating"}
+OWN = {"must_fetch", "read_migrating"}
 
 HOOKS = sorted(
     name

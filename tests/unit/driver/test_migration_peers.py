@@ -54,12 +54,12 @@ def hosts(
     )
     with made.at("a") as driver:
         driver.spawn(wanted())
-        driver.spawn(dataclasses.replace(wanted(), uuid=OTHER))
-    with made.at("b") as driver:
-        driver.spawn(dataclasses.replace(wanted(), uuid=OTHER))
+    for home in made.homes.values():
+        (home / OTHER).mkdir()
+        (home / OTHER / "disk.config").write_bytes(b"another one's")
         # As if it had just arrived: a rollback would remove it.
-        mark = made.homes["b"] / OTHER / "disk.config.migrating"
-        mark.touch()
+        (home / OTHER / "disk.config.migrating").touch()
+    with made.at("b") as driver:
         driver.check_can_live_migrate_destination(OTHER)
     before = everything(made)
     yield made
