@@ -171,11 +171,12 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
 
         :param spools: holds the bytes until the hook has placed them
         """
-        # The source sent the instance; its host is what the database says.
-        host = _migrating_instance(context, instance.uuid).host
-        if host == CONF.host:
+        # The source sent the instance object, too.
+        known = objects.Instance.get_by_uuid(context, instance.uuid)
+        if not _is_migrating(known) or known.host == CONF.host:
             raise exception.MigrationPreCheckError(
-                reason=f"instance {instance.uuid} is on this host already"
+                reason=f"instance {instance.uuid} is on {known.host}, and not"
+                f" migrating to {CONF.host}"
             )
         with refused():
             if not self._threaded_driver.must_fetch(instance.uuid, drive):
@@ -183,7 +184,7 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
             root = Path(CONF.instances_path)
             spool = spools.enter_context(transfer.spool(drive, root))
             threaded = tpool.threaded(spool)
-            for part in rpc.fetch(context, host, drive):
+            for part in rpc.fetch(context, known.host, drive):
                 threaded.add(part)
             spool.check()
         return spool.parts
@@ -233,9 +234,14 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
 
     def _read_migrating(self, context: Any, instance_uuid: str) -> bytes:
         drive = self._migrating.get(instance_uuid)
-        if drive is None:
-            raise _not_migrating(instance_uuid)
-        _migrating_instance(context, instance_uuid)
+        if drive is None or not _is_migrating(
+            objects.Instance.get_by_uuid(context, instance_uuid)
+        ):
+            raise exception.MigrationPreCheckError(
+                reason=f"{CONF.host} is not migrating instance"
+                f" {instance_uuid}; if nova-compute was restarted there, try"
+                " again"
+            )
         with refused():
             data: bytes = self._threaded_driver.read_migrating(
                 instance_uuid, drive
@@ -261,19 +267,8 @@ def _refuse_an_iso(instance: Any, disk_info: object) -> None:
         )
 
 
-def _migrating_instance(context: Any, instance_uuid: str) -> Any:
-    """Return an instance that nova's database says is migrating."""
-    instance = objects.Instance.get_by_uuid(context, instance_uuid)
-    if instance.task_state != task_states.MIGRATING:
-        raise _not_migrating(instance_uuid)
-    return instance
-
-
-def _not_migrating(instance_uuid: str) -> exception.MigrationPreCheckError:
-    return exception.MigrationPreCheckError(
-        reason=f"{CONF.host} is not migrating instance {instance_uuid}; if"
-        " nova-compute was restarted there, try again"
-    )
+def _is_migrating(instance: Any) -> bool:
+    return bool(instance.task_state == task_states.MIGRATING)
 
 
 def _peek(location: Location, max_bytes: int) -> bytes | None:

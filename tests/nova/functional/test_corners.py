@@ -10,8 +10,11 @@ import pytest
 from deployment import OURS
 from drives import ISO9660
 from nova import context as nova_context
-from nova import exception
+from nova import exception, objects
 from nova.tests import fixtures as nova_fixtures
+
+from cfgdrive_virt.adapters.nova import rpc
+from cfgdrive_virt.model.migration import MigratingDrive
 
 
 class TestCorners(lives.Lives):
@@ -78,6 +81,19 @@ class TestCorners(lives.Lives):
         self.act(server, "reboot", {"type": "HARD"})
         assert before == self.read("src", server)
 
+    def send(self, context: Any, uuid: str, host: str) -> None:
+        """Have a host receive an instance as a source says."""
+        driver = self.computes[host].driver
+        data = objects.LibvirtLiveMigrateData(is_shared_instance_path=True)
+        place = str(driver._drive_driver.location(uuid))
+        drive = MigratingDrive(
+            uuid, place, shared=False, readonly=True, sha256="0" * 64
+        )
+        rpc.add_note(data, drive)
+        instance = objects.Instance.get_by_uuid(context, uuid)
+        instance.task_state, instance.host = "migrating", "src"
+        driver.pre_live_migration(context, instance, {}, [], None, data)
+
     def test_a_drive_whose_instance_goes_nowhere(self) -> None:
         """A service hands out those that nova is moving away, no others."""
         self.begin("src")
@@ -96,6 +112,15 @@ class TestCorners(lives.Lives):
                 ),
             ):
                 driver._read_migrating(context, server["id"])
+            with (
+                self.step(f"{step}: a source sends it"),
+                self.hosts.on("dest"),
+                pytest.raises(
+                    exception.MigrationPreCheckError,
+                    match="and not migrating to dest",
+                ),
+            ):
+                self.send(context, server["id"], "dest")
             if step == "before":
                 self.live_migrate(server)
         self.delete(server)

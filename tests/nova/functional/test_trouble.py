@@ -84,6 +84,47 @@ class TestIso9660(lives.Lives):
             assert before == self.check(server)
             assert there == self.read("dest", victim)
 
+    def test_a_live_migration_whose_source_lies(self) -> None:
+        """It is asked for nothing, or for no more than the drive has."""
+        lies: dict[str, object] = {}
+        sent: list[bytes] = []
+        add_note = rpc.add_note
+
+        def forge(data: object, note: rpc.Note) -> None:
+            if isinstance(note, MigratingDrive):
+                note = dataclasses.replace(note, **lies)
+            add_note(data, note)
+
+        def send(*_: object) -> bytes:
+            sent.append(self.file("src", server).read_bytes() + bytes(1 << 20))
+            return sent[-1]
+
+        self.stub_out("cfgdrive_virt.adapters.nova.rpc.add_note", forge)
+        self.stub_out(
+            "cfgdrive_virt.adapters.nova.live_migration"
+            ".LiveMigrationDriver._read_migrating",
+            send,
+        )
+        self.begin("src")
+        server = self.boot_full()
+        before = self.check(server)
+        self.begin("dest")
+        for lie, asked in (
+            ({"size": 1 << 50}, 0),
+            ({"location": "/etc/passwd"}, 0),
+            ({"sha256": "0" * 64}, 1),
+            ({}, 1),
+        ):
+            lies.clear()
+            lies.update(lie)
+            sent.clear()
+            with self.step(f"refused, with {lie}"):
+                self.fail_to_live_migrate(server)
+                assert len(sent) == asked
+                assert self.host_of(server) == "src"
+                assert before == self.check(server)
+        self.delete(server)
+
     def test_storage_that_hosts_share(self) -> None:
         self.begin("src")
         server = self.boot_full()
