@@ -19,7 +19,8 @@ LOG = logging.getLogger(__name__)
 class Pruned:
     """A drive, and why it is kept; empty for an orphan that can go.
 
-    :param failed: whether removing it, an orphan, failed
+    :param failed: whether removing it, an orphan, failed, or whether it
+        can't be accessed
     """
 
     drive: StoredDrive
@@ -47,9 +48,9 @@ def prune(
     :param remove: also remove the orphans
     :raises StoreError: if the drives can't be looked at
     """
-    for drive in list(stores.store_of(settings).drives()):
+    for drive in stores.store_of(settings).drives():
         kept = why_kept(drive, living=living, now=now, minimum_age=minimum_age)
-        failure = ""
+        failure = drive.problem
         if remove and not kept:
             failure = _remove(settings, drive)
         yield Pruned(drive, kept or failure, failed=bool(failure))
@@ -67,6 +68,8 @@ def why_kept(
     ``living`` may be too old to list an instance that is being created: hence
     the age.
     """
+    if drive.problem:
+        return drive.problem
     if drive.location.uuid in living:
         return "its instance exists"
     if not drive.ours:

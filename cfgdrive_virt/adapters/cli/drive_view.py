@@ -65,18 +65,31 @@ def difference(found: Difference, *, show_secrets: bool) -> dict[str, Any]:
 
 
 def stored(drive: StoredDrive) -> dict[str, Any]:
-    """Return a drive in a store, ready for JSON."""
-    moment = datetime.datetime.fromtimestamp(
-        drive.modified, datetime.timezone.utc
-    )
+    """Return a drive in a store, ready for JSON.
+
+    What is not known, as it can't be accessed, is None.
+    """
+    known = not drive.problem
     return {
         "location": str(drive.location),
         "instance": drive.location.uuid,
-        "size": drive.size,
-        "modified": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
-        "ours": drive.ours,
+        "size": drive.size if known else None,
+        "modified": _date(drive.modified) if known else None,
+        "ours": drive.ours if known else None,
         "users": list(drive.users),
     }
+
+
+def _date(seconds: float) -> str:
+    """Return a date in ISO 8601; the seconds since 1970 if it has none."""
+    try:
+        moment = datetime.datetime.fromtimestamp(
+            seconds, datetime.timezone.utc
+        )
+    except (ValueError, OverflowError, OSError):
+        # Whoever owns a file may give it a date after the year 9999.
+        return f"@{seconds:.0f}"
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _content(

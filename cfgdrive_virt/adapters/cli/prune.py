@@ -6,6 +6,8 @@ import functools
 import math
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -24,13 +26,23 @@ _HOUR = 3600
 @options.as_json
 @click.pass_obj
 def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
-    """List the drives of this host or of the Ceph pool."""
-    found = stores.store_of(driver.settings).drives()
-    rows = [drive_view.stored(drive) for drive in found]
-    if as_json:
-        terminal.print_json(rows)
-        return
-    terminal.print_table(rows)
+    """List the drives of this host or of the Ceph pool.
+
+    Exit code 1 if one can't be accessed; standard error says why.
+    """
+    failed = False
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal failed
+        for drive in stores.store_of(driver.settings).drives():
+            if drive.problem:
+                failed = True
+                click.echo(terminal.printable(drive.problem), err=True)
+            yield drive_view.stored(drive)
+
+    terminal.print_rows(rows(), as_json=as_json)
+    if failed:
+        sys.exit(1)
 
 
 @click.command()
@@ -89,27 +101,28 @@ def prune(
         minimum_age=hours * _HOUR,
     )
     if remove:
-        _check_living(alive, list(look()))
-    found = list(look(remove=remove))
-    rows = [
-        {
-            **drive_view.stored(pruned.drive),
-            "verdict": pruned.kept or ("removed" if remove else "orphan"),
-        }
-        for pruned in found
-    ]
-    if as_json:
-        terminal.print_json(rows)
-    else:
-        terminal.print_table(rows)
-    if any(pruned.failed for pruned in found):
+        _check_living(alive, look())
+    failed = False
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal failed
+        for pruned in look(remove=remove):
+            failed |= pruned.failed
+            verdict = pruned.kept or ("removed" if remove else "orphan")
+            yield {**drive_view.stored(pruned.drive), "verdict": verdict}
+
+    terminal.print_rows(rows(), as_json=as_json)
+    if failed:
         sys.exit(1)
 
 
-def _check_living(alive: set[str], found: list[orphans.Pruned]) -> None:
+def _check_living(alive: set[str], found: Iterator[orphans.Pruned]) -> None:
     """Refuse to remove drives if the list is that of other hosts."""
-    with_drive = {pruned.drive.location.uuid for pruned in found}
-    if with_drive and not with_drive & alive:
+    with_drive = (pruned.drive.location.uuid for pruned in found)
+    first = next(with_drive, None)
+    if first is None or first in alive:
+        return
+    if not any(uuid in alive for uuid in with_drive):
         raise click.UsageError(
             "none of the existing instances has a drive here; check that"
             " --living and --connect name the instances of these hosts. If"

@@ -10,12 +10,11 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -100,17 +99,51 @@ def print_differences(differences: list[dict[str, Any]]) -> None:
         print_lines([f"{where}: {', '.join(sides)}"])
 
 
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print a table with a header; nothing if there are no rows."""
-    if not rows:
+def print_rows(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
+    """Print a table, or a list in JSON, row by row as they come.
+
+    A store may hold very many drives, and take minutes to list them.
+
+    :param rows: with the same keys, as a table's header
+    """
+    if as_json:
+        _print_list(rows)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        table.add_column(name, no_wrap=True)
+    console = _console()
+    widths: list[int] = []
     for row in rows:
-        cells = map(_column, row.values())
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    _console().print(table)
+        if not widths:
+            widths = [len(name) for name in row]
+            cells = [_column(value) for value in row.values()]
+            console.print(Text(_line(list(row), cells, widths), "bold"))
+        cells = [_column(value) for value in row.values()]
+        console.out(_line(cells, cells, widths), highlight=False)
+
+
+def _line(cells: list[str], widest: list[str], widths: list[int]) -> str:
+    """Return a line of a table; its columns become wider, never narrower."""
+    safe = [printable(cell) for cell in cells]
+    widths[:] = [
+        max(width, len(printable(cell)))
+        for width, cell in zip(widths, widest, strict=True)
+    ]
+    padded = (
+        cell.ljust(width) for cell, width in zip(safe, widths, strict=True)
+    )
+    return "  ".join(padded).rstrip()
+
+
+def _print_list(rows: Iterable[dict[str, Any]]) -> None:
+    console = _console()
+    before = "["
+    try:
+        for row in rows:
+            text = json.dumps(row, indent=2).replace("\n", "\n  ")
+            console.out(f"{before}\n  {text}", end="", highlight=False)
+            before = ","
+    finally:
+        # An error must not leave half a list behind.
+        console.out("[]" if before == "[" else "\n]", highlight=False)
 
 
 def print_tree(title: str, files: dict[str, dict[str, Any]]) -> None:
@@ -158,6 +191,8 @@ def _branch(branches: dict[str, Tree], directory: str) -> Tree:
 def _column(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "?"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
     return str(value)

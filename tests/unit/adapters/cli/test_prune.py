@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cfgdrive_virt.adapters.cli import drive_view, terminal
+from cfgdrive_virt.model.drive import FileLocation, StoredDrive
 from cfgdrive_virt.store import file_system
 
 from ...samples import SAMPLE, UUID
@@ -51,6 +55,61 @@ def test_list_of_no_drives_says_nothing(run: Run, nova_conf: Path) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
     found = run("--config-file", nova_conf, "list", "--json")
     assert json.loads(found.stdout) == []
+
+
+def test_a_drive_that_cannot_be_looked_at_stops_no_list(
+    run: Run, nova_conf: Path, instances: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_drives(run, instances)
+    real = os.open
+
+    def fail(name: str, *arguments: Any, **options: Any) -> int:
+        if name == THEIRS:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", fail)
+    told = f"can't access {instances / THEIRS}: Stale file handle (ESTALE)"
+    result = run("--config-file", nova_conf, "list", "--json")
+    assert result.exit_code == 1
+    assert result.stderr.count(told) == 1
+    sizes = [row["size"] for row in json.loads(result.stdout)]
+    assert sizes == [None, (instances / UUID / "disk.config").stat().st_size]
+    prune = ("prune", *TEST, "--json", "--remove")
+    result = run("--config-file", nova_conf, *prune)
+    assert result.exit_code == 1
+    assert [row["verdict"] for row in json.loads(result.stdout)] == [
+        told, "removed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", [3e11, -1e18, 1e300])
+def test_a_date_that_no_calendar_has_is_shown(seconds: float) -> None:
+    location = FileLocation(UUID, Path("/x"))
+    drive = StoredDrive(location, 1, seconds, ours=True, users=())
+    assert drive_view.stored(drive)["modified"] == f"@{seconds:.0f}"
+
+
+def test_rows_are_printed_as_they_come(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    printed = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for name in ("a", "much longer", "b"):
+            yield {"name": name, "size": 1}
+            printed.append(capsys.readouterr().out)
+
+    terminal.print_rows(rows(), as_json=False)
+    assert printed == ["name  size\na     1\n", "much longer  1\n",
+        "b            1\n"]  # fmt: skip
+    printed.clear()
+    terminal.print_rows(rows(), as_json=True)
+    text = "".join(printed) + capsys.readouterr().out
+    assert len(printed[0]) > 10
+    assert [row["name"] for row in json.loads(text)] == [
+        "a", "much longer", "b",
+    ]  # fmt: skip
 
 
 def test_prune_shows_orphans_and_removes_them_if_told(
