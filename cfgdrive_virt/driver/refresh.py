@@ -10,6 +10,7 @@ from cfgdrive_virt.driver.host import Hooks
 from cfgdrive_virt.driver.instance_drive import Drive, InstanceDrive, Medium
 from cfgdrive_virt.driver.make_ready import rebuilt
 from cfgdrive_virt.driver.operation_log import Operation, operation
+from cfgdrive_virt.exception import NoWholeDrive
 from cfgdrive_virt.metadata import layout_in, secrets
 from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.drive import Contents, DriveImage
@@ -99,7 +100,9 @@ class Refresh(Hooks):
         :param medium: as for :meth:`refresh`
         :param names: ``admin_pass``, ``user_data``; by default what
             ``[cfgdrive_virt] one_shot_secrets`` says
-        :raises NoWholeDrive: if it is damaged or missing
+        :raises NoWholeDrive: if it is damaged or missing; or if the one that
+            is set aside for a resize's revert is damaged, after the current
+            one was rewritten
         :raises StoreError: if it can't be written, or if what a killed
             writer left of it is still open somewhere
         """
@@ -115,14 +118,16 @@ class Refresh(Hooks):
                 # What a killed writer left may have them, too.
                 for place in (drive, op.drives.rescue):
                     place.sweep_thoroughly()
-                _forget_aside(op, forgotten)
                 if forgotten <= set(contents.left_out):
-                    return _leave_alone(op, drive, medium)
-                image = _without(op, contents, forgotten)
-                drive.exchange(image.data, medium)
-            op.outcome = f"rewrote {drive.location}"
-            op.reason = f"without {', '.join(sorted(forgotten))}"
-        return Drive(drive.location, built=True)
+                    done = _leave_alone(op, drive, medium)
+                else:
+                    image = _without(op, contents, forgotten)
+                    drive.exchange(image.data, medium)
+                    done = Drive(drive.location, built=True)
+                    op.outcome = f"rewrote {drive.location}"
+                    op.reason = f"without {', '.join(sorted(forgotten))}"
+                _forget_aside(op, forgotten)
+        return done
 
 
 def _leave_alone(
@@ -135,14 +140,21 @@ def _leave_alone(
 
 
 def _forget_aside(op: Operation, forgotten: set[str]) -> None:
-    """Take secrets off the drive that is set aside for a resize's revert."""
+    """Take secrets off the drive that is set aside for a resize's revert.
+
+    :raises NoWholeDrive: if it is damaged: what it holds is not known
+    """
     aside = op.drives.for_revert
     if aside is None or not aside.exists():
         return
-    contents = aside.examine().contents
-    if contents is None or forgotten <= set(contents.left_out):
-        return
-    aside.write(_without(op, contents, forgotten).data)
+    found = aside.examine()
+    if found.contents is None:
+        raise NoWholeDrive(
+            f"{found.location}, set aside for a resize's revert, is {found},"
+            " and may still hold the secrets; confirm or revert the resize"
+        )
+    if not forgotten <= set(found.contents.left_out):
+        aside.write(_without(op, found.contents, forgotten).data)
 
 
 def _without(

@@ -267,12 +267,14 @@ class Hooks:
             if not isinstance(state.drive, Said):
                 return Course((state,), NoWholeDrive)
             bare, kept = state.drive.without_secrets(), state.kept
-            if isinstance(kept, Said):
-                kept = kept.without_secrets()
-            begun = dataclasses.replace(state, kept=kept)
-            end = dataclasses.replace(begun, drive=bare)
-            course = _exchanged(begun, end, tray)
-            return Course((state, *course.states), course.error)
+            rewritten = dataclasses.replace(state, drive=bare)
+            course = _exchanged(state, rewritten, tray)
+            if course.error is not None or kept is None:
+                return course
+            if not isinstance(kept, Said):
+                return Course(course.states, NoWholeDrive)
+            end = dataclasses.replace(rewritten, kept=kept.without_secrets())
+            return Course((*course.states, end))
 
         return Hook(
             "forget_secrets", lambda d: d.forget_secrets(self.uuid, tray),

@@ -138,6 +138,19 @@ def test_what_is_kept_forgets_too(make: Make, drive: Path, kept: Path) -> None:
     assert b"hunter2" not in drive.read_bytes()
 
 
+def test_what_is_kept_and_damaged_may_still_have_secrets(
+    make: Make, drive: Path, kept: Path
+) -> None:
+    driver = make(ONE_SHOT)
+    driver.spawn(wanted(**SECRETS))
+    driver.migrate_disk_and_power_off(UUID)
+    driver.finish_migration(UUID)
+    kept.write_bytes(b"no drive: hunter2")
+    with pytest.raises(NoWholeDrive, match="may still hold the secrets"):
+        driver.forget_secrets(UUID)
+    assert b"hunter2" not in drive.read_bytes()
+
+
 def test_a_resize_that_was_killed_is_begun_again(
     driver: ConfigDriveDriver, drive: Path, kept: Path
 ) -> None:
