@@ -13,6 +13,7 @@ from cfgdrive_virt.driver import stores
 from cfgdrive_virt.exception import DriveInUse
 from cfgdrive_virt.store.file import FileStore
 
+from ..processes import on_tmpfs
 from ..samples import OTHER_UUID, UUID, wanted
 from .drives import Make
 
@@ -79,3 +80,37 @@ def test_what_another_host_has_now_is_left(
     assert driver.destroy(UUID, destroy_disks=False) is False
     assert driver.cleanup(UUID, destroy_disks=False) is False
     assert drive.exists()
+
+
+_NO_INODE_LEFT = f"""
+import sys
+from pathlib import Path
+from oslo_config import cfg
+from cfgdrive_virt import ConfigDriveDriver, ConfigDriveRequest
+from cfgdrive_virt.exception import StoreError
+root = Path(sys.argv[1])
+conf = cfg.ConfigOpts()
+conf([])
+driver = ConfigDriveDriver(conf)
+conf.set_override("instances_path", str(root))
+request = ConfigDriveRequest(
+    uuid="{UUID}", name="x", hostname="x", config_drive=True
+)
+driver.spawn(request)
+try:
+    for number in range(100):
+        (root / str(number)).touch()
+except OSError as error:
+    print(error.strerror)
+print(driver.destroy("{OTHER_UUID}"), driver.destroy("{UUID}"))
+print((root / "{UUID}").exists())
+"""
+
+
+def test_a_disk_without_a_free_inode_has_its_drives_removed(
+    instances: Path,
+) -> None:
+    said = on_tmpfs(instances, "nr_inodes=20", _NO_INODE_LEFT)
+    assert said.splitlines() == [
+        "No space left on device", "False True", "False",
+    ]  # fmt: skip

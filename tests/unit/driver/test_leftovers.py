@@ -55,3 +55,29 @@ class TestLeftovers:
         with pytest.raises(StoreError, match="a symbolic link"):
             driver.destroy(UUID)
         assert not drive.exists()
+
+
+def test_a_directory_that_a_killed_resize_made_goes(
+    driver: ConfigDriveDriver, instances: Path
+) -> None:
+    made = instances / f"{UUID}_resize"
+    for act in (
+        lambda: driver.spawn(wanted()),
+        lambda: driver.spawn(wanted()),
+        lambda: driver.reboot(wanted()),
+        lambda: driver.refresh(wanted()),
+        lambda: driver.confirm_migration(UUID),
+        lambda: driver.destroy(UUID),
+    ):
+        made.mkdir()
+        act()
+        assert not made.exists()
+    assert os.listdir(instances) == ["locks"]
+
+
+def test_an_empty_directory_of_an_instance_goes_when_it_is_destroyed(
+    driver: ConfigDriveDriver, instances: Path
+) -> None:
+    (instances / UUID).mkdir()
+    assert driver.destroy(UUID) is False
+    assert os.listdir(instances) == ["locks"]
