@@ -23,6 +23,7 @@ from cfgdrive_virt.model.request import (
     NicDevice,
     ShareDevice,
 )
+from cfgdrive_virt.model.value import show
 
 LOG = logging.getLogger(__name__)
 
@@ -110,16 +111,22 @@ class Domain:
         try:
             data = xml.encode() if isinstance(xml, str) else xml
             self._root = etree.fromstring(data, parser)
-        except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
+        except etree.XMLSyntaxError as error:
+            # libxml2's text quotes the domain, however long a name is.
             raise InvalidDomain(
-                f"the domain is not valid XML: {error}"
+                f"the domain is not valid XML, line {error.lineno}:"
+                f" {show(error.msg)}"
+            ) from None
+        except UnicodeEncodeError as error:
+            raise InvalidDomain(
+                "the domain is not valid XML: it has a lone surrogate"
             ) from error
         if self._root.getroottree().docinfo.internalDTD is not None:
             # libvirt's error would quote the whole domain.
             raise InvalidDomain("the domain must not have a DOCTYPE")
         if self._root.tag != "domain":
             raise InvalidDomain(
-                f"expected a <domain>, found a <{self._root.tag!s}>"
+                f"expected a <domain>, found {show(self._root.tag)}"
             )
 
     def __str__(self) -> str:
@@ -149,8 +156,8 @@ class Domain:
         """
         if not self.is_of(request.uuid):
             raise InvalidDomain(
-                f"the domain's UUID is {self.uuid!a}, but the instance's is"
-                f" {request.uuid}; leave it out of the domain"
+                f"the domain's UUID is {show(self.uuid)}, but the instance's"
+                f" is {request.uuid}; leave it out of the domain"
             )
         _child(self._root, "uuid").text = request.uuid
         name = _child(self._root, "name")
@@ -172,7 +179,7 @@ class Domain:
                 )
         except ValueError as error:
             raise InvalidDomain(
-                f"XML can't contain the machine {planned.description!a}"
+                f"XML can't contain the machine {show(planned.description)}"
             ) from error
         targets = self._root.findall("devices/disk/target")
         return Machine(

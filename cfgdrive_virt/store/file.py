@@ -87,11 +87,14 @@ class FileStore:
                 handle = home.open(path.name, os.O_RDONLY)
             except FileNotFoundError:
                 return None
-            with open(handle, "rb", buffering=0) as file:
-                data = file.read(max_bytes + 1)
-        if len(data) > max_bytes:
-            raise StoreError(f"{path} holds more than {max_bytes:,} bytes")
-        return data
+            with open(handle, "rb") as file:
+                size = os.fstat(handle).st_size
+                if size > max_bytes:
+                    raise StoreError(
+                        f"{path} has {size:,} bytes, more than {max_bytes:,}"
+                    )
+                # Python allocates all that is asked for.
+                return file.read(size)
 
     # Unlike in Ceph, a thorough sweep costs no more than any other.
     def sweep(self, uuid: str, *, thorough: bool) -> None:  # noqa: ARG002

@@ -90,7 +90,7 @@ def test_what_is_no_xml_is_refused(xml: str | bytes) -> None:
     ],
 )
 def test_another_root_is_refused(xml: str) -> None:
-    with pytest.raises(InvalidDomain, match="expected a <domain>, found a"):
+    with pytest.raises(InvalidDomain, match="expected a <domain>, found '"):
         Domain(xml)
 
 
@@ -502,3 +502,22 @@ def test_an_empty_drive_takes_anothers_medium_and_stays_itself() -> None:
 def test_a_disk_without_a_target_or_a_source_is_read_too() -> None:
     disk = Disk("<disk/>")
     assert (disk.target, disk.source, disk.is_cdrom) == ("", "", False)
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        b"<domain>\0</domain>",
+        b"<domain><" + b"a" * 9000 + b"></b></domain>",
+        "<domain><\ufeffa></b></domain>".encode(),
+        b"<x" + b"y" * 9000 + b"/>",
+        b"<domain><uuid>" + b"z" * 9000 + b"</uuid></domain>",
+    ],
+)
+def test_an_error_quotes_little_of_a_domain(
+    sample: ConfigDriveRequest, xml: bytes
+) -> None:
+    with pytest.raises(InvalidDomain) as caught:
+        Domain(xml).complete(sample, Machine("x86_64", None))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,19 @@ def test_nothing_is_listed_however_many_instances_there_are(
             store.delete(UUID)
     supports_direct_io(store.root)
     assert listed == []
+
+
+def test_reading_takes_memory_for_what_is_there_only(
+    store: FileStore,
+) -> None:
+    location = store.write(UUID, NEW)
+    tracemalloc.start()
+    try:
+        assert store.read(location, 1 << 28) == NEW
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1 << 20
+    assert refusal(store.read, location, 10) == (
+        f"{location} has 6,000 bytes, more than 10"
+    )
