@@ -1,0 +1,141 @@
+"""Images of both formats, as a guest or anybody else may have written them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import ClassVar
+
+from cfgdrive_virt import image as images
+from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.image import stamp
+from cfgdrive_virt.metadata import layout_in
+from cfgdrive_virt.model.drive import ISO9660, VFAT, Contents
+from fuzz import corpus, iso9660, mutate, others, vfat
+from fuzz.target import Target, Violation
+
+#: The largest accepted multiple of an image's size that its files have.
+_MOST_SHOWN = 64
+_MOST_LABEL = 32
+
+
+class _Images(Target):
+    """Images of one format.
+
+    :cvar by_others: what reads an accepted image, too
+    """
+
+    image_format: ClassVar[str]
+    by_others: ClassVar[Callable[[bytes], dict[str, bytes] | None]]
+
+    def mutate(
+        self, data: bytes, chance: Random, pool: Sequence[bytes]
+    ) -> bytes:
+        """Change structures, bytes, or both; now and then seal it again."""
+        changed = data
+        kind = chance.random()
+        if kind < 0.75:
+            changed = self._structures(data, chance)
+        if kind > 0.65:
+            some = bytearray(changed)
+            mutate.mutate(some, chance, pool, mutate.IN_PLACE)
+            changed = bytes(some)
+        if kind > 0.97:
+            some = bytearray(changed)
+            mutate.mutate(some, chance, pool, mutate.OF_SIZE, 1)
+            changed = bytes(some)
+        return seal(changed, chance) if chance.random() < 0.1 else changed
+
+    def run(self, data: bytes) -> str:
+        """Read an image; rebuild it; have others read it."""
+        contents = images.read(data)
+        files = contents.tree.files
+        shown = sum(map(len, files.values()))
+        if shown > _MOST_SHOWN * len(data):
+            raise Violation(f"{shown:,} bytes of {len(data):,}")
+        if len(contents.label) > _MOST_LABEL:
+            raise Violation(f"a label of {len(contents.label):,} characters")
+        if self.sampled(data, 4):
+            _rebuild(contents)
+        if self.sampled(data, 2000):
+            self._compare(data, contents)
+        sealed = contents.stamp is not None and contents.is_as_built
+        size = len(files).bit_length()
+        return f"{contents.format} {contents.ours} {sealed} {size}"
+
+    def _structures(self, data: bytes, chance: Random) -> bytes:
+        raise NotImplementedError
+
+    def _compare(self, data: bytes, contents: Contents) -> None:
+        """Compare the files with those that another program finds."""
+        theirs = type(self).by_others(data)
+        if theirs is None:
+            return
+        ours = contents.tree.files
+        paths = [
+            path
+            for path in sorted({*ours, *theirs})
+            if ours.get(path) != theirs.get(path)
+        ]
+        if paths:
+            raise Violation(f"another reader has other files: {paths[:3]!a}")
+
+
+class Iso9660(_Images):
+    """ISO9660 images."""
+
+    name = "iso9660"
+    image_format = ISO9660
+    by_others = staticmethod(others.bsdtar)
+
+    def corpus(self) -> list[bytes]:
+        """Return images of ours and of genisoimage."""
+        return list(corpus.iso9660())
+
+    def _structures(self, data: bytes, chance: Random) -> bytes:
+        return iso9660.mutate_structures(data, chance)
+
+
+class Vfat(_Images):
+    """VFAT images."""
+
+    name = "vfat"
+    image_format = VFAT
+    by_others = staticmethod(others.mtools)
+
+    def corpus(self) -> list[bytes]:
+        """Return images of ours and of mkfs.vfat and mtools."""
+        # The image of FAT16 is larger: fewer inputs of it in a second.
+        return [*corpus.vfat(), *corpus.vfat()[:4]]
+
+    def _structures(self, data: bytes, chance: Random) -> bytes:
+        return vfat.mutate_structures(data, chance)
+
+
+def seal(data: bytes, chance: Random) -> bytes:
+    """Return an image with the stamp of the files that it has now."""
+    try:
+        contents = images.read(data)
+    except ImageError:
+        return data
+    layout = layout_in(contents.tree.files)
+    without = chance.choice(((), (), ("admin_pass",), ("user_data", "x")))
+    with contextlib.suppress(ImageError):
+        tree = contents.tree.below(layout.own)
+        changed = bytearray(data)
+        at = stamp.OFFSETS[contents.format]
+        mutate.put(changed, at, stamp.encode(tree, without))
+        return bytes(changed)
+    return data
+
+
+def _rebuild(contents: Contents) -> None:
+    """Build the same files again, and read them back."""
+    try:
+        again = corpus.image(contents.tree, contents.format)
+    except ImageError:
+        # What others may write is more than what we write.
+        return
+    if images.read(again).tree != contents.tree:
+        raise Violation("rebuilt and read again, it has other files")

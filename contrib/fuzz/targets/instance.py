@@ -1,0 +1,195 @@
+"""Instance files: YAML and JSON, as an operator may have written them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import yaml
+
+from cfgdrive_virt import ConfigDriveRequest
+from cfgdrive_virt import image as images
+from cfgdrive_virt.adapters.cli import instance_file
+from cfgdrive_virt.driver import build
+from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.model.drive import ISO9660, VFAT
+from fuzz import ROOT, corpus, documents, mutate
+from fuzz.target import SECRET, Limits, Target, Violation, secret_in
+
+_SOURCE = "instance.yaml"
+#: Fields that no error may show, and those of their parts.
+_SECRET_FIELDS = {
+    "admin_pass", "user_data", "vendor_data", "vendor_data2", "random_seed",
+    "network_config", "content", "public_key",
+}  # fmt: skip
+_FORMATS = (ISO9660, VFAT)
+_SNIPPETS = (
+    b"&a ", b"*a", b"<<: ", b"!!binary ", b"!!python/object:os.system ",
+    b"!", b"? ", b"- ", b": ", b"|\n", b">-\n", b"---\n", b"...\n", b"%TAG ",
+    b"\t", b"'", b'"', b"#", b"{", b"}", b"[", b"]", b",", b"~", b"0o17",
+    b"0x_", b"1:60:60", b"12:30:45.6", b"2001-01-01", b"2001-99-99",
+    b"2001-12-14t21:59:43.10-05:00", b".inf", b".nan", b"=", b"null",
+    b"\xef\xbb\xbf", b"\xff\xfe", b"\x85", b"\xe2\x80\xa8", b"\\x00", b"\\ud8",
+    b"uuid: 1\n", b"[" * 300, b"{a: " * 300, b"- " * 300, b"? " * 300,
+    b"9" * 5000, b"0x" + b"f" * 5000, b"1_" * 3000, b"1:" * 1500,
+    b"x" * 70_000, b"a: 1\n" * 500, SECRET.encode(),
+)  # fmt: skip
+
+
+class InstanceFile(Target):
+    """Texts of instance files."""
+
+    name = "instance"
+    # Each problem of at most a hundred has a line. PyYAML is slow, and has
+    # many objects for each byte.
+    limits = Limits(seconds=4, memory=24 << 20, factor=1000, text=40_000)
+
+    def corpus(self) -> list[bytes]:
+        """Return files of both syntaxes, with and without most fields."""
+        sample = (ROOT / "etc" / "instance.sample.yaml").read_text()
+        for secret in ("correct horse battery staple", "Etc/UTC"):
+            sample = sample.replace(secret, SECRET)
+        lines = [line for line in sample.splitlines() if "#" not in line[:3]]
+        document = yaml.safe_load(sample)
+        document["random_seed"] = {"base64": _base64(SECRET)}
+        document["user_data"] = SECRET
+        small = {
+            name: document[name]
+            for name in ("uuid", "name", "hostname", "admin_pass", "devices")
+        }
+        return [
+            sample.encode(),
+            "\n".join(lines).encode(),
+            json.dumps(document, default=_plain).encode(),
+            json.dumps(small).encode(),
+            yaml.safe_dump(small).encode(),
+            yaml.safe_dump(document).encode(),
+        ]
+
+    def mutate(
+        self, data: bytes, chance: Random, pool: Sequence[bytes]
+    ) -> bytes:
+        """Change the document, its text, or both."""
+        kind = chance.random()
+        if kind < 0.45:
+            data = _changed(data, chance, pool)
+        if kind > 0.35:
+            some = bytearray(data)
+            for _ in range(1 + int(chance.random() ** 2 * 4)):
+                _change_text(some, chance, chance.choice(pool))
+            data = bytes(some)
+        return data
+
+    def run(self, data: bytes) -> str:
+        """Load a file; build the drive of its instance."""
+        request = instance_file.load(data, _SOURCE)
+        if self.leak(repr(request), data):
+            raise Violation("the repr of a request shows the secret")
+        if not self.sampled(data, 8):
+            return "loaded"
+        kinds = [_built(request, image_format) for image_format in _FORMATS]
+        return " ".join(kinds)
+
+    def leak(self, text: str, data: bytes) -> str | None:
+        """Return a secret that an error shows.
+
+        A mutation may have put it where no secret belongs.
+        """
+        shown = secret_in(text)
+        if shown and any(shown in plain for plain in _plain_texts(data)):
+            return None
+        return shown
+
+
+def _built(request: ConfigDriveRequest, image_format: str) -> str:
+    tree = build.tree_of(request, corpus.settings(), b"seed")
+    try:
+        built = build.image_of(
+            tree,
+            image_format,
+            corpus.settings(),
+            uuid=request.uuid,
+            timestamp=corpus.TIMESTAMP,
+        )
+    except ImageError as error:
+        return type(error).__name__
+    if images.read(built.data).tree != tree:
+        raise Violation(f"{image_format} holds other files when read again")
+    return image_format
+
+
+def _changed(data: bytes, chance: Random, pool: Sequence[bytes]) -> bytes:
+    document = _document(data)
+    if document is None:
+        return data
+    others = [_document(chance.choice(pool))]
+    changed = documents.change(document, chance, others)
+    try:
+        if chance.random() < 0.6:
+            return documents.encode(changed, chance)
+        return yaml.safe_dump(changed, allow_unicode=True).encode()
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError):
+        return data
+
+
+def _document(data: bytes) -> Any:
+    """Return what a file says, by a parser that allows more."""
+    if len(data) > 1 << 17:
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+        if text.lstrip().startswith("{"):
+            return json.loads(text)
+        return yaml.safe_load(text)
+    except (ValueError, RecursionError, yaml.YAMLError, TypeError):
+        return None
+
+
+def _plain_texts(data: bytes) -> Iterator[str]:
+    """Yield the texts of a file that need not be secret."""
+    pending = [_document(data)]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, Mapping):
+            for key, value in found.items():
+                yield str(key)
+                if key not in _SECRET_FIELDS:
+                    pending.append(value)
+        elif isinstance(found, list):
+            pending += found
+        elif isinstance(found, str):
+            yield found
+
+
+def _change_text(data: bytearray, chance: Random, other: bytes) -> None:
+    if not data or chance.random() < 0.4:
+        at = chance.randrange(len(data) + 1)
+        # Where a line, or its value, begins.
+        mark = chance.choice((b"\n", b": ", b"- ", b'"', b","))
+        found = data.find(mark, at)
+        at = found + len(mark) if found >= 0 else at
+        data[at:at] = chance.choice(_SNIPPETS)
+    elif chance.random() < 0.4:
+        lines = bytes(data).split(b"\n")
+        one, two = chance.randrange(len(lines)), chance.randrange(len(lines))
+        if chance.random() < 0.5:
+            lines[one] = b" " * chance.choice((1, 2, 4)) + lines[one]
+        elif chance.random() < 0.5:
+            lines.insert(one, lines[two])
+        else:
+            del lines[one]
+        data[:] = b"\n".join(lines)
+    else:
+        some = (*mutate.IN_PLACE, *mutate.OF_SIZE)
+        chance.choice(some)(data, chance, other)
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _plain(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else str(value)

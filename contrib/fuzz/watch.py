@@ -1,0 +1,220 @@
+"""Run a target on one input, and tell what is wrong with how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+import resource
+import signal
+import time
+import traceback
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+from cfgdrive_virt.exception import ConfigDriveError
+from fuzz.target import Target, Violation
+
+ACCEPTED, REFUSED, FINDING = "accepted", "refused", "finding"
+
+#: Share of the CPU limit from which on memory is measured in a second run.
+_SLOW = 0.1
+_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|b'[^']*'|[0-9a-f]*\d[\d,a-f]*")
+_LONGEST_KIND = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a target took an input.
+
+    :param state: accepted, refused or finding
+    :param kind: the same one for similar inputs
+    :param text: the error, or what is wrong
+    :param trace: where, if that is an exception
+    """
+
+    state: str
+    kind: str
+    text: str = ""
+    trace: str = ""
+
+
+class Hang(BaseException):
+    """A target took too much CPU time; not to be caught by it."""
+
+
+def judge(target: Target, data: bytes, *, measure: bool = False) -> Outcome:
+    """Run a target on an input.
+
+    :param measure: measure the memory, which makes it several times slower
+    """
+    limits = target.limits
+    seconds = limits.seconds_for(len(data))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    outcome = _memory(target, data) if measure else _run(target, data, seconds)
+    if outcome.state == FINDING:
+        return outcome
+    took = time.process_time() - started
+    if not measure and took > seconds:
+        return _finding("slow", f"took {took:.2f} s of CPU time")
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    grown = (after - before) * 1024 > limits.memory_for(len(data))
+    if not measure and (grown or took > seconds * _SLOW):
+        measured = _memory(target, data)
+        return measured if measured.state == FINDING else outcome
+    return outcome
+
+
+def _memory(target: Target, data: bytes) -> Outcome:
+    """Run a target; its peak of memory may be a finding."""
+    tracemalloc.start()
+    try:
+        # Tracing makes it several times slower.
+        outcome = _run(target, data, 10 * target.limits.seconds_for(len(data)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    if outcome.state != FINDING and peak > target.limits.memory_for(len(data)):
+        return _finding(
+            "memory",
+            f"took {peak:,} bytes of memory for {len(data):,} bytes",
+            where=outcome.kind,
+        )
+    return outcome
+
+
+def _run(target: Target, data: bytes, seconds: float) -> Outcome:
+    try:
+        _log.messages.clear()
+        with _limited(seconds):
+            kind = target.run(data)
+        if wrong := _wrong_in_log(target, data):
+            return wrong
+        return Outcome(ACCEPTED, f"{ACCEPTED}: {kind}")
+    except Violation as error:
+        trace = traceback.format_exc()
+        return _finding("violation", str(error), trace=trace)
+    except ConfigDriveError as error:
+        return _refusal(target, data, error)
+    except Hang:
+        trace = traceback.format_exc(limit=-12)
+        text = f"took more than {seconds:.2f} s of CPU time"
+        return _finding("hang", text, trace=trace, where=_place(trace))
+    # Any other error is what this program looks for.
+    except Exception as error:
+        trace = traceback.format_exc(limit=-12)
+        text = f"{type(error).__name__}: {ascii(str(error))[:300]}"
+        return _finding("error", text, trace=trace, where=_place(trace))
+
+
+def _refusal(target: Target, data: bytes, error: ConfigDriveError) -> Outcome:
+    """Return the outcome for an error that a target may raise."""
+    text = str(error)
+    name = type(error).__name__
+    if wrong := _wrong_in_log(target, data):
+        return wrong
+    if wrong := _wrong_in_text(target, data, name, text):
+        return wrong
+    return Outcome(REFUSED, f"{name}: {kind_of(text)}", text)
+
+
+def _wrong_in_log(target: Target, data: bytes) -> Outcome | None:
+    for message in _log.messages:
+        if wrong := _wrong_in_text(target, data, "log", message):
+            return wrong
+    return None
+
+
+def _wrong_in_text(
+    target: Target, data: bytes, name: str, text: str
+) -> Outcome | None:
+    """Return a finding if an error or a message is not as it should be."""
+    trace = traceback.format_exc(limit=-12)
+    if len(text) > target.limits.text:
+        what = f"{name} of {len(text):,} characters"
+        return _finding("text", what, trace=trace)
+    # A list of problems has a line for each.
+    if not text.replace("\n", "").isprintable():
+        what = f"{name} is not printable: {ascii(text)}"
+        return _finding("text", what, trace=trace)
+    if secret := target.leak(text, data):
+        what = f"{name} shows {secret!r}: {ascii(text)}"
+        return _finding("secret", what, trace=trace)
+    if len(text) < 2:
+        return _finding("text", f"{name} says nothing", trace=trace)
+    return None
+
+
+class _Log(logging.Handler):
+    """Keeps the messages of the product's loggers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+_log = _Log()
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[None]:
+    """Check messages of all levels, too; nothing is printed."""
+    logger = logging.getLogger("cfgdrive_virt")
+    former = logger.level, logger.propagate
+    logger.addHandler(_log)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(_log)
+        logger.setLevel(former[0])
+        logger.propagate = former[1]
+
+
+def kind_of(text: str) -> str:
+    """Return a text without what differs from input to input."""
+    return _VARIABLE.sub("#", text)[:_LONGEST_KIND]
+
+
+def digest(data: bytes) -> str:
+    """Return a name for an input."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _finding(
+    what: str, text: str, *, trace: str = "", where: str = ""
+) -> Outcome:
+    kind = f"{what}: {where or kind_of(text)}"
+    return Outcome(FINDING, kind, text, trace)
+
+
+def _place(trace: str) -> str:
+    """Return the innermost place in the product, and the error."""
+    places = re.findall(r"cfgdrive_virt/(\S+\.py)\", line (\d+)", trace)
+    file, line = places[-1] if places else ("", "")
+    last = trace.rstrip().rpartition("\n")[2]
+    return f"{last.partition(':')[0]} at {file}:{line}"
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise Hang after so many seconds of CPU time."""
+
+    def hang(_signal: int, _frame: FrameType | None) -> None:
+        raise Hang
+
+    former = signal.signal(signal.SIGPROF, hang)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, former)
