@@ -250,12 +250,12 @@ def fuzz(
             result.seconds = time.monotonic() - started
             if result.seconds >= bounds.seconds:
                 break
-            first = result.inputs < len(corpus)
-            data = corpus[result.inputs] if first else _next(
-                target, chance, corpus, pool
-            )
+            if result.inputs < len(corpus):
+                data = corpus[result.inputs]
+            else:
+                data = _next(target, chance, corpus, pool)
             before_each(data)
-            measure = first or not result.inputs % _MEASURED
+            measure = not result.inputs % _MEASURED
             outcome = watch.judge(target, data, measure=measure)
             result.inputs += 1
             _count(result, outcome, data)
@@ -273,7 +273,11 @@ def _next(
     target: Target, chance: Random, corpus: list[bytes], pool: list[bytes]
 ) -> bytes:
     some = corpus if chance.random() < _FROM_CORPUS else pool
-    return target.mutate(chance.choice(some), chance, pool)
+    data = chance.choice(some)
+    # Documents may be nested too deeply for the mutators, too.
+    with contextlib.suppress(RecursionError):
+        return target.mutate(data, chance, pool)
+    return data
 
 
 def _count(result: Result, outcome: watch.Outcome, data: bytes) -> None:

@@ -16,8 +16,8 @@ _TEXTS = (
     "..", "/", "../../etc/passwd", "/content/0000", "/content/9999",
     "/content/0000/", "/content/٠٠٠٠", "/latest/user_data", "=", "====",
     "{}", "[]", "%s%n", "{0}", "fa:16:3e:00:00:01", "192.0.2.1/33", "::",
-    "2001:db8::%eth0", "x" * 64, "x" * 256, "é" * 5000, "A" * 70_000,
-    "00000000-0000-4000-8000-00000000000a", "QUJD", "QUJ",
+    "2001:db8::%eth0", "x" * 64, "x" * 256, "QUJD", "QUJ",
+    "00000000-0000-4000-8000-00000000000a", "é" * 5000, "A" * 70_000,
 )  # fmt: skip
 _NUMBERS = (
     0, 1, -1, 2, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**32, 2**53 + 1,
@@ -52,7 +52,7 @@ def some_value(chance: Random) -> Any:
         return chance.choice(([], {}, [[]], [{}], {"": {}}, [None], {"a": 1}))
     if kind == 6:
         return _nested(chance.choice((2, 10, 60, 63, 64, 65, 100, 300)), chance)
-    return [chance.choice(_TEXTS)] * chance.choice((1, 2, 63, 64, 65, 1000))
+    return [chance.choice(_TEXTS[:-4])] * chance.choice((1, 2, 3, 65))
 
 
 def change(
@@ -117,7 +117,7 @@ def _rename(
 
 def _repeat(items: list[Any], chance: Random) -> None:
     if items:
-        times = chance.choice((1, 1, 2, 10, 100, 1000))
+        times = chance.choice((*[1] * 8, 2, 10, 100, 1000))
         items += [chance.choice(items)] * min(times, 20_000 // len(items))
 
 
@@ -174,11 +174,11 @@ def encode(document: Any, chance: Random) -> bytes:
     if kind == 0:
         text = _with_raw(text, chance)
     elif kind == 1:
-        depth = chance.choice((500, 3000, 100_000))
+        depth = chance.choice((*[500] * 8, 3000, 100_000))
         pair = chance.choice(("[]", ('{"a":', "}")))
         text = pair[0] * depth + "1" + pair[1] * chance.choice((depth, 0))
     elif kind == 2:
-        size = 1 << chance.randrange(8, 18)
+        size = 1 << int(8 + chance.random() ** 6 * 10)
         text = chance.choice((text + " " * size, "[" + "{}," * size + "1]"))
     if kind == 3:
         encoding = chance.choice(_ENCODINGS)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-from cfgdrive_virt.exception import ConfigDriveError
+from cfgdrive_virt.exception import ConfigDriveError, InvalidRequest
 from fuzz.target import Target, Violation
 
 ACCEPTED, REFUSED, FINDING = "accepted", "refused", "finding"
@@ -24,6 +24,8 @@ ACCEPTED, REFUSED, FINDING = "accepted", "refused", "finding"
 _SLOW = 0.1
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|b'[^']*'|[0-9a-f]*\d[\d,a-f]*")
 _LONGEST_KIND = 160
+#: Of a list of problems: a hundred, the first line and the last.
+_MOST_LINES = 102
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +135,20 @@ def _wrong_in_text(
     target: Target, data: bytes, name: str, text: str
 ) -> Outcome | None:
     """Return a finding if an error or a message is not as it should be."""
-    trace = traceback.format_exc(limit=-12)
-    if len(text) > target.limits.text:
-        what = f"{name} of {len(text):,} characters"
-        return _finding("text", what, trace=trace)
     # A list of problems has a line for each.
-    if not text.replace("\n", "").isprintable():
-        what = f"{name} is not printable: {ascii(text)}"
-        return _finding("text", what, trace=trace)
-    if secret := target.leak(text, data):
-        what = f"{name} shows {secret!r}: {ascii(text)}"
-        return _finding("secret", what, trace=trace)
-    if len(text) < 2:
-        return _finding("text", f"{name} says nothing", trace=trace)
-    return None
+    lines = text.split("\n") if name == InvalidRequest.__name__ else [text]
+    if len(lines) > _MOST_LINES or max(map(len, lines)) > target.limits.text:
+        kind, what = "text", f"{name} of {len(text):,} characters"
+    elif not all(line.isprintable() for line in lines):
+        kind, what = "text", f"{name} is not printable: {ascii(text)[:500]}"
+    elif len(text) < 2:
+        kind, what = "text", f"{name} says nothing"
+    elif secret := target.leak(text, data):
+        kind, what = "secret", f"{name} shows {secret!r}: {ascii(text)}"
+    else:
+        return None
+    trace = traceback.format_exc(limit=-12)
+    return _finding(kind, what, trace=trace, where=_place(trace))
 
 
 class _Log(logging.Handler):
@@ -200,8 +202,9 @@ def _place(trace: str) -> str:
     """Return the innermost place in the product, and the error."""
     places = re.findall(r"cfgdrive_virt/(\S+\.py)\", line (\d+)", trace)
     file, line = places[-1] if places else ("", "")
-    last = trace.rstrip().rpartition("\n")[2]
-    return f"{last.partition(':')[0]} at {file}:{line}"
+    errors = re.findall(r"^(\w[\w.]*)(?::|$)", trace, re.MULTILINE)
+    error = errors[-1] if errors else ""
+    return f"{error.rpartition('.')[2]} at {file}:{line}"
 
 
 @contextlib.contextmanager

@@ -32,9 +32,9 @@ _PARTS = (
     "x" * 254, "x" * 255, "x" * 256, "é" * 32, "é" * 33, "😀" * 16, "😀" * 63,
     "rr_moved", ".rr_moved", "boot.cat", "%41", "TRANS.TBL", "-rf",
 )  # fmt: skip
-_SIZES = (0, 1, 2, 511, 512, 513, 2047, 2048, 2049, 4096, 65_536, 300_000)
+_SIZES = (*[0, 1, 2, 511, 512, 513, 2047, 2048, 2049] * 6, 65_536, 300_000)
 _CONTENTS = ("", "x", "{}", "\0", "CD001", "\xff\xfe", "U\xaa", SECRET)
-_COUNTS = (1, 1, 2, 5, 20, 100, 1500)
+_COUNTS = (*[1, 2, 3, 5] * 8, 20, 100, 1500)
 
 
 class Build(Target):
@@ -48,9 +48,10 @@ class Build(Target):
         """Return the trees of the other targets, and some more."""
         some: list[dict[str, Any]] = [
             {path: ["x", len(content)] for path, content in tree.files.items()}
-            for tree in corpus.trees()
+            for tree in corpus.trees()[:2]
         ]
         some.append({f"openstack/{part}": ["x", 1] for part in _PARTS[:12]})
+        some += [{"openstack/latest/meta_data.json": ["x", 99]}] * 5
         return [_coded(files) for files in some]
 
     def mutate(

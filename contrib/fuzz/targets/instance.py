@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
@@ -33,9 +34,12 @@ _SNIPPETS = (
     b"0x_", b"1:60:60", b"12:30:45.6", b"2001-01-01", b"2001-99-99",
     b"2001-12-14t21:59:43.10-05:00", b".inf", b".nan", b"=", b"null",
     b"\xef\xbb\xbf", b"\xff\xfe", b"\x85", b"\xe2\x80\xa8", b"\\x00", b"\\ud8",
-    b"uuid: 1\n", b"[" * 300, b"{a: " * 300, b"- " * 300, b"? " * 300,
-    b"9" * 5000, b"0x" + b"f" * 5000, b"1_" * 3000, b"1:" * 1500,
-    b"x" * 70_000, b"a: 1\n" * 500, SECRET.encode(),
+    b"uuid: 1\n", SECRET.encode(),
+)  # fmt: skip
+_LARGE = (
+    b"[" * 300, b"{a: " * 300, b"- " * 300, b"? " * 300, b"9" * 5000,
+    b"0x" + b"f" * 5000, b"1_" * 3000, b"1:" * 1500, b"x" * 70_000,
+    b"a: 1\n" * 500, b"? a\n: b\n" * 300, b"[a: " * 200,
 )  # fmt: skip
 
 
@@ -43,9 +47,8 @@ class InstanceFile(Target):
     """Texts of instance files."""
 
     name = "instance"
-    # Each problem of at most a hundred has a line. PyYAML is slow, and has
-    # many objects for each byte.
-    limits = Limits(seconds=4, memory=24 << 20, factor=1000, text=40_000)
+    # PyYAML is slow, and has many objects for each byte.
+    limits = Limits(seconds=4, memory=24 << 20, factor=1000)
 
     def corpus(self) -> list[bytes]:
         """Return files of both syntaxes, with and without most fields."""
@@ -60,13 +63,15 @@ class InstanceFile(Target):
             name: document[name]
             for name in ("uuid", "name", "hostname", "admin_pass", "devices")
         }
+        in_json = json.dumps(document, default=_plain).encode()
+        small_json = json.dumps(small).encode()
+        small_yaml = yaml.safe_dump(small).encode()
+        # Large YAML takes most of the time.
         return [
-            sample.encode(),
             "\n".join(lines).encode(),
-            json.dumps(document, default=_plain).encode(),
-            json.dumps(small).encode(),
-            yaml.safe_dump(small).encode(),
             yaml.safe_dump(document).encode(),
+            *[in_json] * 6,
+            *[small_json, small_yaml] * 6,
         ]
 
     def mutate(
@@ -142,7 +147,9 @@ def _document(data: bytes) -> Any:
     try:
         text = data.decode("utf-8-sig")
         if text.lstrip().startswith("{"):
-            return json.loads(text)
+            # What isn't JSON may be YAML.
+            with contextlib.suppress(ValueError):
+                return json.loads(text)
         return yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError, TypeError):
         return None
@@ -171,7 +178,8 @@ def _change_text(data: bytearray, chance: Random, other: bytes) -> None:
         mark = chance.choice((b"\n", b": ", b"- ", b'"', b","))
         found = data.find(mark, at)
         at = found + len(mark) if found >= 0 else at
-        data[at:at] = chance.choice(_SNIPPETS)
+        some = _LARGE if chance.random() < 0.02 else _SNIPPETS
+        data[at:at] = chance.choice(some)
     elif chance.random() < 0.4:
         lines = bytes(data).split(b"\n")
         one, two = chance.randrange(len(lines)), chance.randrange(len(lines))
