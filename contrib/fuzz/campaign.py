@@ -29,7 +29,7 @@ _FROM_CORPUS = 0.6
 #: One of so many inputs is measured for its memory.
 _MEASURED = 64
 #: Seconds without a new input after which a process is killed.
-_SILENT = 120
+SILENT = 120
 _MEMORY = 3 << 30
 _SAVED_OF_KIND = 3
 _fork = multiprocessing.get_context("fork")
@@ -193,14 +193,14 @@ class _Job:
         now = time.monotonic()
         if self._current.count != self._count:
             self._count, self._heard = self._current.count, now
-        elif now - self._heard > _SILENT:
+        elif now - self._heard > SILENT:
             self._killed = True
             self.process.kill()
 
     def _died(self) -> Result:
         how = f"the process died: {self.process.exitcode}"
         if self._killed:
-            how = f"the process didn't go on for {_SILENT} s"
+            how = f"the process didn't go on for {SILENT} s"
         kind = "killed" if self._killed else "died"
         finding = Finding(self.name, kind, how, "", self._current.data)
         return Result(
@@ -324,9 +324,6 @@ def replay(path: Path) -> watch.Outcome:
     data = path.read_bytes()
     try:
         with watch.logged():
-            outcome = watch.judge(target, data)
-            if outcome.state != watch.FINDING:
-                outcome = watch.judge(target, data, measure=True)
-            return outcome
+            return watch.judge(target, data, measure=True)
     finally:
         target.close()

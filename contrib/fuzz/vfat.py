@@ -6,6 +6,7 @@ too, as far as these still point to something.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import struct
 from collections.abc import Callable, Iterator
@@ -115,7 +116,9 @@ def mutate_structures(data: bytes, chance: Random) -> bytes:
         return data
     changed = bytearray(data)
     for _ in range(1 + int(chance.random() ** 2 * 3)):
-        chance.choice(_MUTATIONS)(changed, chance, found)
+        # What a damaged image points to may not be there.
+        with contextlib.suppress(IndexError):
+            chance.choice(_MUTATIONS)(changed, chance, found)
     return bytes(changed)
 
 

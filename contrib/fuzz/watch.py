@@ -20,7 +20,7 @@ from fuzz.target import Target, Violation
 
 ACCEPTED, REFUSED, FINDING = "accepted", "refused", "finding"
 
-#: Share of the CPU limit from which on memory is measured in a second run.
+#: Share of the CPU limit above which memory isn't measured as a sample.
 _SLOW = 0.1
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|b'[^']*'|[0-9a-f]*\d[\d,a-f]*")
 _LONGEST_KIND = 160
@@ -51,42 +51,44 @@ class Hang(BaseException):
 def judge(target: Target, data: bytes, *, measure: bool = False) -> Outcome:
     """Run a target on an input.
 
-    :param measure: measure the memory, which makes it several times slower
+    :param measure: measure the memory too, in a second run that takes
+        several times as long
     """
     limits = target.limits
     seconds = limits.seconds_for(len(data))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.process_time()
-    outcome = _memory(target, data) if measure else _run(target, data, seconds)
+    outcome = _run(target, data, seconds)
+    took = time.process_time() - started
+    if outcome.state != FINDING and took > seconds:
+        outcome = _finding("slow", f"took {took:.2f} s of CPU time")
     if outcome.state == FINDING:
         return outcome
-    took = time.process_time() - started
-    if not measure and took > seconds:
-        return _finding("slow", f"took {took:.2f} s of CPU time")
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    grown = (after - before) * 1024 > limits.memory_for(len(data))
-    if not measure and (grown or took > seconds * _SLOW):
-        measured = _memory(target, data)
-        return measured if measured.state == FINDING else outcome
+    grown = (after - before) * 1024 > limits.memory_for(len(data)) // 2
+    few = target.thorough or took < seconds * _SLOW
+    if grown or (measure and few):
+        return _measured(target, data, outcome)
     return outcome
 
 
-def _memory(target: Target, data: bytes) -> Outcome:
-    """Run a target; its peak of memory may be a finding."""
+def _measured(target: Target, data: bytes, outcome: Outcome) -> Outcome:
+    """Run a target once more; its peak of memory may be a finding."""
     tracemalloc.start()
     try:
         # Tracing makes it several times slower.
-        outcome = _run(target, data, 10 * target.limits.seconds_for(len(data)))
+        seconds = 10 * target.limits.seconds_for(len(data))
+        _run(target, data, seconds)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    if outcome.state != FINDING and peak > target.limits.memory_for(len(data)):
-        return _finding(
-            "memory",
-            f"took {peak:,} bytes of memory for {len(data):,} bytes",
-            where=outcome.kind,
-        )
-    return outcome
+    if peak <= target.limits.memory_for(len(data)):
+        return outcome
+    return _finding(
+        "memory",
+        f"took {peak:,} bytes of memory for {len(data):,} bytes",
+        where=outcome.state,
+    )
 
 
 def _run(target: Target, data: bytes, seconds: float) -> Outcome:

@@ -27,6 +27,8 @@ _SECRET_FIELDS = {
     "network_config", "content", "public_key",
 }  # fmt: skip
 _FORMATS = (ISO9660, VFAT)
+#: Larger YAML takes most of the time, so it is rare.
+_SLOW_YAML = 2000
 _SNIPPETS = (
     b"&a ", b"*a", b"<<: ", b"!!binary ", b"!!python/object:os.system ",
     b"!", b"? ", b"- ", b": ", b"|\n", b">-\n", b"---\n", b"...\n", b"%TAG ",
@@ -66,12 +68,11 @@ class InstanceFile(Target):
         in_json = json.dumps(document, default=_plain).encode()
         small_json = json.dumps(small).encode()
         small_yaml = yaml.safe_dump(small).encode()
-        # Large YAML takes most of the time.
         return [
             "\n".join(lines).encode(),
             yaml.safe_dump(document).encode(),
-            *[in_json] * 6,
-            *[small_json, small_yaml] * 6,
+            *[in_json] * 5,
+            *[small_json, small_yaml] * 20,
         ]
 
     def mutate(
@@ -130,10 +131,11 @@ def _changed(data: bytes, chance: Random, pool: Sequence[bytes]) -> bytes:
     document = _document(data)
     if document is None:
         return data
-    others = [_document(chance.choice(pool))]
+    other = chance.choice(pool)
+    others = [] if len(other) > _SLOW_YAML else [_document(other)]
     changed = documents.change(document, chance, others)
     try:
-        if chance.random() < 0.6:
+        if len(data) > _SLOW_YAML or chance.random() < 0.5:
             return documents.encode(changed, chance)
         return yaml.safe_dump(changed, allow_unicode=True).encode()
     except (ValueError, TypeError, RecursionError, yaml.YAMLError):
