@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 
 from fuzz import watch
+from fuzz.limits import Hang, limited
 from fuzz.target import Target
 from fuzz.targets import TARGETS
 
@@ -31,6 +32,8 @@ _MEASURED = 64
 #: Seconds without a new input after which a process is killed.
 SILENT = 120
 _MEMORY = 3 << 30
+#: Seconds of CPU for one mutation.
+_MUTATION = 10
 _SAVED_OF_KIND = 3
 _fork = multiprocessing.get_context("fork")
 
@@ -234,7 +237,7 @@ def fuzz(
     target: Target,
     seed: str,
     bounds: Bounds,
-    before_each: Callable[[bytes], None] = lambda data: None,
+    before_each: Callable[[bytes], object] = len,
 ) -> Result:
     """Run one target in this process.
 
@@ -274,8 +277,9 @@ def _next(
 ) -> bytes:
     some = corpus if chance.random() < _FROM_CORPUS else pool
     data = chance.choice(some)
-    # Documents may be nested too deeply for the mutators, too.
-    with contextlib.suppress(RecursionError):
+    # Documents may be nested too deeply for the mutators, too, and some of
+    # these read an image by the product.
+    with contextlib.suppress(RecursionError, Hang), limited(_MUTATION):
         return target.mutate(data, chance, pool)
     return data
 

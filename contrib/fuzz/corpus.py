@@ -28,6 +28,7 @@ from cfgdrive_virt import image as images
 from cfgdrive_virt.conf import register_opts
 from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model.drive import ISO9660, VFAT
+from cfgdrive_virt.model.request import Device
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.settings import read_settings
@@ -72,45 +73,40 @@ def request() -> ConfigDriveRequest:
         name="web-1",
         hostname="web-1",
         metadata={"role": "web", "owner": "Renée"},
-        keypairs=[Keypair(name="one", public_key="ssh-rsa AAAA")],
+        keypairs=(Keypair(name="one", public_key="ssh-rsa AAAA"),),
         user_data=f"#!/bin/sh\n# {SECRET}\n".encode() * 30,
         vendor_data={"cloud-init": SECRET},
         vendor_data2={"inventory": {"rack": SECRET, "position": 7}},
-        injected_files=[
+        injected_files=(
             InjectedFile(path="/etc/motd", content=SECRET.encode()),
             InjectedFile(path="/opt/blob", content=bytes(range(256)) * 12),
-        ],
+        ),
         admin_pass=SECRET,
         random_seed=SEED,
-        network=NetworkInfo(
-            interfaces=[
-                Interface(
-                    id="tap1",
-                    mac=MAC,
-                    subnets=[
-                        Subnet(
-                            type="ipv4",
-                            cidr="192.0.2.0/24",
-                            ip_address="192.0.2.10",
-                            gateway="192.0.2.1",
-                        )
-                    ],
-                )
-            ]
-        ),
+        network=NetworkInfo(interfaces=(_interface(),)),
         network_config=f"auto lo\n# {SECRET}\n".encode(),
         devices=devices(),
         config_drive=True,
     )
 
 
-def devices() -> list[NicDevice | DiskDevice | ShareDevice]:
+def devices() -> tuple[Device, ...]:
     """Return a tagged device of each kind."""
-    return [
-        NicDevice(mac=MAC, tags=["public"]),
-        DiskDevice(serial=SERIAL, tags=["database"]),
+    return (
+        NicDevice(mac=MAC, tags=("public",)),
+        DiskDevice(serial=SERIAL, tags=("database",)),
         ShareDevice(share_id=SHARE, tag="media"),
-    ]
+    )
+
+
+def _interface() -> Interface:
+    subnet = Subnet(
+        type="ipv4",
+        cidr="192.0.2.0/24",
+        ip_address="192.0.2.10",
+        gateway="192.0.2.1",
+    )
+    return Interface(id="tap1", mac=MAC, subnets=(subnet,))
 
 
 @functools.cache

@@ -51,7 +51,9 @@ def some_value(chance: Random) -> Any:
     if kind == 5:
         return chance.choice(([], {}, [[]], [{}], {"": {}}, [None], {"a": 1}))
     if kind == 6:
-        return _nested(chance.choice((2, 10, 60, 63, 64, 65, 100, 300)), chance)
+        return _nested(
+            chance.choice((2, 10, 60, 63, 64, 65, 100, 300)), chance
+        )
     return [chance.choice(_TEXTS[:-4])] * chance.choice((1, 2, 3, 65))
 
 
@@ -87,22 +89,30 @@ def _change_one(
         del above[key]
     elif kind == 5:
         beside, there = chance.choice(places)
-        if key in _keys(above) and there in _keys(beside):
-            above[key] = copy.deepcopy(beside[there])
+        above[key] = copy.deepcopy(beside[there])
     elif kind == 6 and isinstance(above, dict):
         _rename(above, key, chance, places)
-    elif kind == 7 and isinstance(above[key], list):
-        _repeat(above[key], chance)
-    elif kind == 8:
+    elif kind == 7:
         above[key] = chance.choice(([above[key]], {"a": above[key]}))
-    elif kind == 9 and others:
+    elif kind == 8 and others:
         found = list(_places([chance.choice(others)]))
         taken, there = chance.choice(found)
         above[key] = copy.deepcopy(taken[there])
-    elif isinstance(above[key], str):
-        above[key] = _text(above[key], chance)
-    elif isinstance(above[key], dict):
-        above[key][str(chance.choice(_TEXTS))] = values(chance)
+    else:
+        _change_inside(above, key, chance, values)
+
+
+def _change_inside(
+    above: Any, key: Any, chance: Random, values: Callable[[Random], Any]
+) -> None:
+    """Change a part of a text, a list or a mapping."""
+    node = above[key]
+    if isinstance(node, str):
+        above[key] = _text(node, chance)
+    elif isinstance(node, list):
+        _repeat(node, chance)
+    elif isinstance(node, dict):
+        node[chance.choice(_TEXTS)] = values(chance)
 
 
 def _rename(

@@ -86,7 +86,7 @@ def _find(data: bytes) -> _Found:
     )
 
 
-def _extent(data: bytes, record: int) -> tuple[int, int]:
+def _extent(data: bytes | bytearray, record: int) -> tuple[int, int]:
     sector = int.from_bytes(data[record + 2 : record + 6], "little")
     return sector, int.from_bytes(data[record + 10 : record + 14], "little")
 
@@ -157,7 +157,9 @@ def _descriptor(data: bytearray, chance: Random, found: _Found) -> None:
 def _descriptors(data: bytearray, chance: Random, found: _Found) -> None:
     """Copy a descriptor over another sector, or the terminator away."""
     source = chance.choice(found.descriptors)
-    target = chance.choice((*found.descriptors, found.descriptors[-1] + SECTOR))
+    target = chance.choice(
+        (*found.descriptors, found.descriptors[-1] + SECTOR)
+    )
     put(data, target, bytes(data[source : source + SECTOR]))
 
 

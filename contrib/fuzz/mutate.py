@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Literal
 
 #: Numbers at the limits of what fields hold, and of what formats allow.
 NUMBERS = (
@@ -17,6 +18,8 @@ NUMBERS = (
 )  # fmt: skip
 _SIZES = (1, 2, 2, 4, 4, 4, 8)
 _BLOCKS = (1, 2, 4, 8, 16, 32, 32, 64, 512, 2048)
+
+_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 
 #: Changes bytes in place; the other input is one to take from.
 Mutation = Callable[[bytearray, Random, bytes], None]
@@ -40,7 +43,7 @@ def number(data: bytearray, chance: Random, _other: bytes) -> None:
 def add(data: bytearray, chance: Random, _other: bytes) -> None:
     """Add a little to a number."""
     size = chance.choice(_SIZES)
-    order = "little" if chance.random() < 0.5 else "big"
+    order = chance.choice(_ORDERS)
     at = chance.randrange(len(data))
     value = int.from_bytes(data[at : at + size], order)
     value = (value + chance.randint(-4, 4)) % (1 << 8 * size)
@@ -57,7 +60,10 @@ def swap(data: bytearray, chance: Random, _other: bytes) -> None:
     """Exchange two pieces."""
     one, size = _piece(data, chance)
     two = chance.randrange(len(data))
-    first, second = bytes(data[one : one + size]), bytes(data[two : two + size])
+    first, second = (
+        bytes(data[one : one + size]),
+        bytes(data[two : two + size]),
+    )
     put(data, one, second)
     put(data, two, first)
 
@@ -150,9 +156,8 @@ def put_number(
     """
     size = chance.choice(_SIZES)
     value = some_number(chance, known) % (1 << 8 * size)
-    kind = chance.randrange(3)
-    if kind < 2:
-        put(data, at, value.to_bytes(size, ("little", "big")[kind]))
+    if chance.random() < 0.7:
+        put(data, at, value.to_bytes(size, chance.choice(_ORDERS)))
     else:
         put_both(data, at, size, value)
 

@@ -52,9 +52,7 @@ def mtools(data: bytes) -> dict[str, bytes] | None:
         image, into = Path(directory, "image"), Path(directory, "into")
         image.write_bytes(data)
         into.mkdir()
-        copied = _run(
-            "mcopy", "-s", "-n", "-i", str(image), "::", str(into)
-        )
+        copied = _run("mcopy", "-s", "-n", "-i", str(image), "::", str(into))
         return None if copied is None else dict(_files(into))
 
 

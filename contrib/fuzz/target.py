@@ -6,10 +6,9 @@ import abc
 import base64
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 
-_MIB = 1 << 20
+from fuzz.limits import Limits
 
 #: What the corpus has for secrets.  It is no name of a field, so that a
 #: misspelt one isn't shown, and has no character that formats escape.
@@ -19,30 +18,6 @@ _CODED = base64.b64encode(SECRET.encode()).decode().rstrip("=")[:-2]
 
 class Violation(Exception):
     """A target breaks a rule that it must keep."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an input may cost.
-
-    :param seconds: of CPU, for at most 1 MiB; more in proportion for larger
-    :param memory: bytes for an input of any size
-    :param factor: bytes for each byte of an input
-    :param text: characters of an error
-    """
-
-    seconds: float = 2.0
-    memory: int = 4 * _MIB
-    factor: int = 8
-    text: int = 4096
-
-    def seconds_for(self, size: int) -> float:
-        """Return the limit of CPU time for an input of a size."""
-        return self.seconds * max(1.0, size / _MIB)
-
-    def memory_for(self, size: int) -> int:
-        """Return the limit of memory for an input of a size."""
-        return self.memory + self.factor * size
 
 
 class Target(abc.ABC):
@@ -81,6 +56,7 @@ class Target(abc.ABC):
 
     def close(self) -> None:
         """Remove what the target has made outside of this process."""
+        return
 
     def sampled(self, data: bytes, each: int) -> bool:
         """Tell whether this is one of the inputs to check more of.

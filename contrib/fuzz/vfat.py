@@ -155,7 +155,9 @@ def _put_link(
     data: bytearray, fat: int, width: int, cluster: int, following: int
 ) -> None:
     if width == 16:
-        put(data, fat + 2 * cluster, (following & 0xFFFF).to_bytes(2, "little"))
+        put(
+            data, fat + 2 * cluster, (following & 0xFFFF).to_bytes(2, "little")
+        )
         return
     at = fat + cluster * 3 // 2
     shift = cluster % 2 * 4
@@ -196,10 +198,9 @@ def _field(data: bytearray, chance: Random, found: _Found) -> None:
 def _name(data: bytearray, chance: Random, found: _Found) -> None:
     """Rename an entry, most often with the checksum of its long name."""
     at = chance.choice(found.entries)
-    name = chance.choice(
-        (chance.choice(_NAMES), bytes(data[at : at + 11]), chance.randbytes(11))
-    )
-    name = bytearray(name)
+    own = bytes(data[at : at + 11])
+    some = (chance.choice(_NAMES), own, chance.randbytes(11))
+    name = bytearray(chance.choice(some))
     if chance.random() < 0.5:
         name[chance.randrange(11)] = chance.choice(b"\0 .AZaz~/\x05\xe5\x80")
     put(data, at, bytes(name))

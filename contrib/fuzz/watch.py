@@ -7,15 +7,14 @@ import hashlib
 import logging
 import re
 import resource
-import signal
 import time
 import traceback
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FrameType
 
 from cfgdrive_virt.exception import ConfigDriveError, InvalidRequest
+from fuzz.limits import Hang, limited
 from fuzz.target import Target, Violation
 
 ACCEPTED, REFUSED, FINDING = "accepted", "refused", "finding"
@@ -42,10 +41,6 @@ class Outcome:
     kind: str
     text: str = ""
     trace: str = ""
-
-
-class Hang(BaseException):
-    """A target took too much CPU time; not to be caught by it."""
 
 
 def judge(target: Target, data: bytes, *, measure: bool = False) -> Outcome:
@@ -94,7 +89,7 @@ def _measured(target: Target, data: bytes, outcome: Outcome) -> Outcome:
 def _run(target: Target, data: bytes, seconds: float) -> Outcome:
     try:
         _log.messages.clear()
-        with _limited(seconds):
+        with limited(seconds):
             kind = target.run(data)
         if wrong := _wrong_in_log(target, data):
             return wrong
@@ -146,7 +141,7 @@ def _wrong_in_text(
     elif len(text) < 2:
         kind, what = "text", f"{name} says nothing"
     elif secret := target.leak(text, data):
-        kind, what = "secret", f"{name} shows {secret!r}: {ascii(text)}"
+        kind, what = "secret", f"{name} shows {secret!r}: {text!a}"
     else:
         return None
     trace = traceback.format_exc(limit=-12)
@@ -207,19 +202,3 @@ def _place(trace: str) -> str:
     errors = re.findall(r"^(\w[\w.]*)(?::|$)", trace, re.MULTILINE)
     error = errors[-1] if errors else ""
     return f"{error.rpartition('.')[2]} at {file}:{line}"
-
-
-@contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raise Hang after so many seconds of CPU time."""
-
-    def hang(_signal: int, _frame: FrameType | None) -> None:
-        raise Hang
-
-    former = signal.signal(signal.SIGPROF, hang)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, former)

@@ -17,7 +17,8 @@ from cfgdrive_virt.model.drive import ISO9660, VFAT
 from cfgdrive_virt.model.request import RenderedRequest
 from cfgdrive_virt.model.tree import MetadataTree
 from fuzz import corpus
-from fuzz.target import SECRET, Limits, Target, Violation
+from fuzz.limits import Limits
+from fuzz.target import SECRET, Target, Violation
 
 _MOST_BYTES = 1 << 20
 _PARTS = (
@@ -142,7 +143,9 @@ def _other(path: str, chance: Random) -> str:
     elif kind == 4:
         parts[at] = parts[at].swapcase()
     else:
-        parts[at:at] = [chance.choice(_PARTS)] * chance.choice((1, 5, 6, 7, 99))
+        parts[at:at] = [chance.choice(_PARTS)] * chance.choice(
+            (1, 5, 6, 7, 99)
+        )
     return "/".join(parts)
 
 

@@ -9,7 +9,8 @@ from cfgdrive_virt.exception import InvalidDomain
 from cfgdrive_virt.libvirt_xml.domain import Disk, Domain
 from cfgdrive_virt.model.decision import Machine
 from fuzz import corpus, mutate
-from fuzz.target import SECRET, Limits, Target, Violation, secret_in
+from fuzz.limits import Limits
+from fuzz.target import SECRET, Target, Violation, secret_in
 
 _MACHINE = Machine("x86_64", "pc")
 _DISK = (

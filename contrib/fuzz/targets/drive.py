@@ -34,7 +34,8 @@ from cfgdrive_virt.model.request import RenderedRequest, Request
 from cfgdrive_virt.model.status import FRESH, Status
 from cfgdrive_virt.model.tree import MetadataTree
 from fuzz import corpus, documents, mutate
-from fuzz.target import SECRET, Limits, Target, Violation, secret_in
+from fuzz.limits import Hang, Limits
+from fuzz.target import SECRET, Target, Violation, secret_in
 
 _LOCATION = FileLocation(corpus.UUID, Path("/instances/disk.config"))
 _TOO_LARGE = "max_drive_size"
@@ -105,7 +106,6 @@ class Drive(Target):
         if self.sampled(data, 16):
             _spawn(data)
         return " ".join(kinds)
-
 
     def _wanted(self, data: bytes) -> Iterator[tuple[Request, str]]:
         """Yield a request and a format: one of all, or all.
@@ -237,7 +237,7 @@ def _rendered() -> RenderedRequest:
 def _tree(data: bytes) -> MetadataTree:
     try:
         return images.read(data).tree
-    except ImageError:
+    except (Exception, Hang):
         return corpus.trees()[0]
 
 
@@ -366,5 +366,3 @@ def _restamped(data: bytes, image_format: str, chance: Random) -> bytes:
     else:
         mutate.put(changed, at + chance.randrange(40, 60), b"0123")
     return bytes(changed)
-
-

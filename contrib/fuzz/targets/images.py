@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
-from typing import ClassVar
 
 from cfgdrive_virt import image as images
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import stamp
 from cfgdrive_virt.metadata import layout_in
-from cfgdrive_virt.model.drive import ISO9660, VFAT, Contents
+from cfgdrive_virt.model.drive import Contents
 from fuzz import corpus, iso9660, mutate, others, vfat
+from fuzz.limits import Hang
 from fuzz.target import Target, Violation
 
 #: The largest accepted multiple of an image's size that its files have.
@@ -22,13 +22,7 @@ _LARGE = 1 << 20
 
 
 class _Images(Target):
-    """Images of one format.
-
-    :cvar by_others: what reads an accepted image, too
-    """
-
-    image_format: ClassVar[str]
-    by_others: ClassVar[Callable[[bytes], dict[str, bytes] | None]]
+    """Images of one format."""
 
     def mutate(
         self, data: bytes, chance: Random, pool: Sequence[bytes]
@@ -68,9 +62,13 @@ class _Images(Target):
     def _structures(self, data: bytes, chance: Random) -> bytes:
         raise NotImplementedError
 
+    def _by_others(self, data: bytes) -> dict[str, bytes] | None:
+        """Return the files that another program finds; None if it can't."""
+        raise NotImplementedError
+
     def _compare(self, data: bytes, contents: Contents) -> None:
         """Compare the files with those that another program finds."""
-        theirs = type(self).by_others(data)
+        theirs = self._by_others(data)
         if theirs is None:
             return
         ours = contents.tree.files
@@ -87,8 +85,6 @@ class Iso9660(_Images):
     """ISO9660 images."""
 
     name = "iso9660"
-    image_format = ISO9660
-    by_others = staticmethod(others.bsdtar)
 
     def corpus(self) -> list[bytes]:
         """Return images of ours and of genisoimage."""
@@ -99,13 +95,14 @@ class Iso9660(_Images):
     def _structures(self, data: bytes, chance: Random) -> bytes:
         return iso9660.mutate_structures(data, chance)
 
+    def _by_others(self, data: bytes) -> dict[str, bytes] | None:
+        return others.bsdtar(data)
+
 
 class Vfat(_Images):
     """VFAT images."""
 
     name = "vfat"
-    image_format = VFAT
-    by_others = staticmethod(others.mtools)
 
     def corpus(self) -> list[bytes]:
         """Return images of ours and of mkfs.vfat and mtools."""
@@ -116,12 +113,16 @@ class Vfat(_Images):
     def _structures(self, data: bytes, chance: Random) -> bytes:
         return vfat.mutate_structures(data, chance)
 
+    def _by_others(self, data: bytes) -> dict[str, bytes] | None:
+        return others.mtools(data)
+
 
 def seal(data: bytes, chance: Random) -> bytes:
     """Return an image with the stamp of the files that it has now."""
     try:
         contents = images.read(data)
-    except ImageError:
+    # Whatever the reader can't take is an input for the target.
+    except (Exception, Hang):
         return data
     layout = layout_in(contents.tree.files)
     without = chance.choice(((), (), ("admin_pass",), ("user_data", "x")))

@@ -18,7 +18,8 @@ from cfgdrive_virt.driver import build
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.model.drive import ISO9660, VFAT
 from fuzz import ROOT, corpus, documents, mutate
-from fuzz.target import SECRET, Limits, Target, Violation, secret_in
+from fuzz.limits import Limits
+from fuzz.target import SECRET, Target, Violation, secret_in
 
 _SOURCE = "instance.yaml"
 #: Fields that no error may show, and those of their parts.
@@ -193,8 +194,8 @@ def _change_text(data: bytearray, chance: Random, other: bytes) -> None:
             del lines[one]
         data[:] = b"\n".join(lines)
     else:
-        some = (*mutate.IN_PLACE, *mutate.OF_SIZE)
-        chance.choice(some)(data, chance, other)
+        mutations = (*mutate.IN_PLACE, *mutate.OF_SIZE)
+        chance.choice(mutations)(data, chance, other)
 
 
 def _base64(text: str) -> str:
