@@ -5,13 +5,13 @@
 #     contrib/run-tests.sh                  everything
 #     contrib/run-tests.sh tests/unit ...   pytest's arguments, main tier only
 #
-# Linters, unit tests, third-party readers, real guests on a private libvirtd,
-# a private Ceph, nova's own code as an oracle, and nova with our driver. Skips
-# nothing: installs what is missing, or reports it. Leaves existing libvirtds,
-# domains and Cephs alone. Keeps what takes long to download or build in
-# ~/.cache/cfgdrive-virt ($CFGDRIVE_VIRT_CACHE). Runs as root, with sudo if
-# necessary, to build a guest's root file system and to fill up disks in mount
-# namespaces.
+# Linters, a fuzzer, unit tests, third-party readers, real guests on a private
+# libvirtd, a private Ceph, nova's own code as an oracle, and nova with our
+# driver. Skips nothing: installs what is missing, or reports it. Leaves
+# existing libvirtds, domains and Cephs alone. Keeps what takes long to
+# download or build in ~/.cache/cfgdrive-virt ($CFGDRIVE_VIRT_CACHE). Runs as
+# root, with sudo if necessary, to build a guest's root file system and to fill
+# up disks in mount namespaces.
 
 if ((EUID)); then
     exec sudo --preserve-env=CFGDRIVE_VIRT_CACHE -- "$0" "$@"
@@ -79,6 +79,9 @@ say 'Benchmarks'
 nova=$cache/nova/bin/python
 PYTHONPATH=$root "$nova" contrib/bench -n 21 --ceph --no-goals
 
+say 'Fuzzing, a minute of each target'
+python contrib/fuzz --seconds 60 --jobs "$(nproc)"
+
 meanwhile() {
     local release
     # bash makes background jobs ignore Ctrl-C; these must not.
@@ -105,8 +108,8 @@ log=$(mktemp)
 (meanwhile) >"$log" 2>&1 &
 trap 'wait; rm -f "$log"' EXIT
 status=0
-pytest -q --cov --cov-report=term tests/unit tests/readers tests/ceph \
-    tests/stress tests/guest --ignore="$moving" || status=1
+pytest -q --cov --cov-report=term tests/unit tests/readers tests/fuzz \
+    tests/ceph tests/stress tests/guest --ignore="$moving" || status=1
 wait "$!" || status=1
 cat "$log"
 exit "$status"

@@ -122,7 +122,7 @@ def run(
     while waiting or running:
         while waiting and len(running) < jobs:
             running.append(_Job(waiting.pop(0), seed, bounds))
-        wait([one for job in running for one in job.events], timeout=5)
+        wait([one for job in running for one in job.events], timeout=1)
         for job in list(running):
             result = job.result()
             if result is None:

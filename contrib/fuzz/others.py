@@ -22,7 +22,7 @@ _SECONDS = 20
 
 def bsdtar(data: bytes) -> dict[str, bytes] | None:
     """Return the files that libarchive finds by Rock Ridge, if it is there."""
-    # Without Rock Ridge, it and we choose among the names in other ways.
+    # Like us, it prefers Rock Ridge.  Without Rock Ridge, it and we choose among the names in other ways.
     if b"RRIP_1991A" not in data and b"IEEE_P1282" not in data:
         return None
     with tempfile.NamedTemporaryFile(prefix="cfgdrive-fuzz-") as file:
@@ -30,7 +30,7 @@ def bsdtar(data: bytes) -> dict[str, bytes] | None:
         file.flush()
         archive = _run(
             *("bsdtar", "-c", "-f", "-", "--format", "pax"),
-            *("--options", "iso9660:!joliet", f"@{file.name}"),
+            f"@{file.name}",
         )
     if archive is None:
         return None
@@ -40,7 +40,7 @@ def bsdtar(data: bytes) -> dict[str, bytes] | None:
             for member in tar:
                 found = tar.extractfile(member)
                 if found is not None:
-                    files[member.name] = found.read()
+                    files[member.name.removeprefix("./")] = found.read()
     except (tarfile.TarError, KeyError):
         return None
     return files

@@ -16,6 +16,7 @@ from random import Random
 from fuzz.mutate import put, some_number
 
 _ENTRY = 32
+_SECTOR = 512
 _MOST_ENTRIES = 400
 #: Offset and size of the boot sector's fields.
 _BOOT_FIELDS = (
@@ -39,7 +40,9 @@ _CHARACTERS = (
     0xFEFF, 0x41, 0xE9,
 )  # fmt: skip
 _LONG_CHARACTERS = (*range(1, 11, 2), *range(14, 26, 2), 28, 30)
-_MANY = (64, 512, 4000, 12_000)
+_MANY = (64, 512, 4000, 12_000, 60_000)
+_ROOT_ENTRIES = 16
+_LONG_NAME = b"A" * 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,57 +272,60 @@ def _checksum(short: bytes | bytearray) -> int:
 
 
 def crowd(chance: Random) -> bytes:
-    """Return an image of very many empty files in deep directories."""
-    depth = chance.choice((0, 1, 15))
-    each = chance.choice(_MANY)
-    per = each * _ENTRY // 512 + 1
-    clusters = 4200 if per + depth < 4000 else 8 * per
-    fat_sectors = -(-(clusters + 2) * 2 // 512)
-    boot = bytearray(512)
+    """Return an image of very many empty files in a deep directory."""
+    depth = chance.choice((0, 1, 15, 18))
+    count = chance.choice(_MANY)
+    # The root, directories in each other, and the clusters of the last one.
+    blocks = [bytearray(_ROOT_ENTRIES * _ENTRY)]
+    for number in range(depth + 1):
+        _put_entry(blocks[-1], _LONG_NAME, 0x10, 2 + number)
+        block = bytearray(_SECTOR)
+        _put_entry(block, b".".ljust(11), 0x10, 2 + number)
+        _put_entry(block, b"..".ljust(11), 0x10, 1 + number if number else 0)
+        blocks.append(block)
+    crowded = blocks.pop()
+    crowded += bytes(-count * _ENTRY % _SECTOR + count * _ENTRY)
+    for number in range(count):
+        _put_entry(crowded, b"%-11d" % number, 0x20, 0, 2 + number)
+    clusters = depth + len(crowded) // _SECTOR
+    links = [0xFFF8, *[0xFFFF] * (depth + 1), *range(depth + 3, clusters + 2)]
+    links.append(0xFFFF)
+    fat = _packed(links, 12 if clusters < 4085 else 16)
+    total = 1 + len(fat) // _SECTOR + _ROOT_ENTRIES * _ENTRY // _SECTOR
+    boot = bytearray(_SECTOR)
     boot[:3] = b"\xeb\x3c\x90"
-    total = 1 + fat_sectors + 32 + clusters
     struct.pack_into(
-        "<HBHBHHBH", boot, 11, 512, 1, 1, 1, 512, min(total, 0xFFFF), 0xF8,
-        fat_sectors,
-    )  # fmt: skip
+        *("<HBHBHHBH", boot, 11, _SECTOR, 1, 1, 1, _ROOT_ENTRIES),
+        *(total + clusters, 0xF8, len(fat) // _SECTOR),
+    )
     boot[510:] = b"\x55\xaa"
-    root = bytearray(512 * _ENTRY)
-    heap = bytearray(clusters * 512)
-    links = [0xFFF8, 0xFFFF]
-    place, above, name = root, 0, b"A" * 11
-    for _ in range(depth):
-        cluster = len(links)
-        links.append(0xFFFF)
-        _put_entry(place, name, 0x10, cluster, 0 if place is root else 64)
-        block = bytearray(512)
-        _put_entry(block, b".          ", 0x10, cluster, 0)
-        _put_entry(block, b"..         ", 0x10, above, _ENTRY)
-        if place is not root:
-            heap[(above - 2) * 512 : (above - 1) * 512] = place
-        place, above = block, cluster
-    cluster = len(links)
-    links += [*range(cluster + 1, cluster + per), 0xFFFF]
-    _put_entry(place, name, 0x10, cluster, 0 if place is root else 64)
-    if place is not root:
-        heap[(above - 2) * 512 : (above - 1) * 512] = place
-    crowded = bytearray(per * 512)
-    for number in range(each):
-        _put_entry(crowded, b"%-11d" % number, 0x20, 0, number * _ENTRY)
-    heap[(cluster - 2) * 512 : (cluster - 2) * 512 + len(crowded)] = crowded
-    fat = struct.pack(f"<{len(links)}H", *links)
-    image = bytes(boot) + fat.ljust(fat_sectors * 512, b"\0") + root + heap
-    return bytes(image)
+    return b"".join((boot, fat, *blocks, crowded))
+
+
+def _packed(links: list[int], width: int) -> bytes:
+    """Return a FAT, in whole sectors."""
+    if width == 16:
+        fat = struct.pack(f"<{len(links)}H", *links)
+    else:
+        pairs = zip(links[::2], [*links[1::2], 0], strict=False)
+        fat = b"".join(
+            (low & 0xFFF | (high & 0xFFF) << 12).to_bytes(3, "little")
+            for low, high in pairs
+        )
+    return fat + bytes(-len(fat) % _SECTOR)
 
 
 def _put_entry(
-    place: bytearray,
-    name: bytes,
-    kind: int,
-    cluster: int,
-    at: int,
+    block: bytearray, name: bytes, kind: int, cluster: int, number: int = -1
 ) -> None:
+    """Write an entry at a number, or at the first one that is unused."""
+    if number < 0:
+        number = next(
+            at for at in range(0, len(block), _ENTRY) if not block[at]
+        )
+        number //= _ENTRY
     raw = name[:11] + bytes((kind,)) + bytes(14)
-    put(place, at, raw + struct.pack("<HI", cluster, 0))
+    put(block, number * _ENTRY, raw + struct.pack("<HI", cluster, 0))
 
 
 _MUTATIONS: tuple[Callable[[bytearray, Random, _Found], None], ...] = (
