@@ -22,7 +22,8 @@ _SECONDS = 20
 
 def bsdtar(data: bytes) -> dict[str, bytes] | None:
     """Return the files that libarchive finds by Rock Ridge, if it is there."""
-    # Like us, it prefers Rock Ridge.  Without Rock Ridge, it and we choose among the names in other ways.
+    # Like us, it prefers Rock Ridge.  Without that, it and we choose among
+    # the names in other ways.
     if b"RRIP_1991A" not in data and b"IEEE_P1282" not in data:
         return None
     with tempfile.NamedTemporaryFile(prefix="cfgdrive-fuzz-") as file:
