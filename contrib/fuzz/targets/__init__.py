@@ -8,7 +8,7 @@ from fuzz.targets.domain import DomainXml
 from fuzz.targets.drive import Drive
 from fuzz.targets.images import Iso9660, Vfat
 from fuzz.targets.instance import InstanceFile
-# from fuzz.targets.notes import Notes
+from fuzz.targets.notes import Notes
 
 __all__ = ["TARGETS"]
 
@@ -21,6 +21,6 @@ TARGETS: dict[str, Target] = {
         Build(),
         InstanceFile(),
         DomainXml(),
-        # Notes(),
+        Notes(),
     )
 }
