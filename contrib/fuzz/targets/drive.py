@@ -5,18 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
-import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from oslo_config import cfg
-
-from cfgdrive_virt import ConfigDriveDriver, ConfigDriveRequest
+from cfgdrive_virt import ConfigDriveRequest
 from cfgdrive_virt import image as images
 from cfgdrive_virt.adapters.cli import drive_view
 from cfgdrive_virt.driver import build
@@ -33,7 +28,7 @@ from cfgdrive_virt.model.drive import (
 from cfgdrive_virt.model.request import RenderedRequest, Request
 from cfgdrive_virt.model.status import FRESH, Status
 from cfgdrive_virt.model.tree import MetadataTree
-from fuzz import corpus, documents, mutate
+from fuzz import corpus, documents, mutate, scratch
 from fuzz.limits import Hang, Limits
 from fuzz.target import SECRET, Target, Violation, secret_in
 
@@ -124,9 +119,7 @@ class Drive(Target):
 
     def close(self) -> None:
         """Remove the driver's directory."""
-        if _driver.cache_info().currsize:
-            shutil.rmtree(_driver().settings.instances_path)
-            _driver.cache_clear()
+        scratch.remove()
 
 
 def _examined(data: bytes, request: Request | None) -> Status:
@@ -199,31 +192,12 @@ def _rebuild(
 
 def _spawn(data: bytes) -> None:
     """Spawn the instance of a drive that is there, with the real driver."""
-    driver = _driver()
-    location = driver.location(corpus.UUID)
-    assert isinstance(location, FileLocation)
-    location.path.parent.mkdir(exist_ok=True)
-    location.path.write_bytes(data)
+    scratch.put(corpus.UUID, data)
     request: ConfigDriveRequest = corpus.bare()
-    driver.spawn(request)
-    found = driver.status(request)
+    scratch.driver().spawn(request)
+    found = scratch.driver().status(request)
     if found.state != FRESH:
         raise Violation(f"after spawn, it is {found}")
-
-
-@functools.cache
-def _driver() -> ConfigDriveDriver:
-    """Return a driver with a directory of its own, in memory if possible."""
-    memory = Path("/dev/shm")  # noqa: S108
-    directory = tempfile.mkdtemp(
-        prefix=f"cfgdrive-fuzz-{os.getpid()}-",
-        dir=memory if os.access(memory, os.W_OK) else None,
-    )
-    conf = cfg.ConfigOpts()
-    conf(args=[], default_config_files=[], default_config_dirs=[])
-    driver = ConfigDriveDriver(conf, urandom=bytes)
-    conf.set_override("instances_path", directory)
-    return driver
 
 
 @functools.cache
