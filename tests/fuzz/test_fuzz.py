@@ -381,7 +381,7 @@ def test_a_hook_that_touches_another_instance_is_found(
 
     monkeypatch.setattr(ConfigDriveDriver, "must_fetch", must_fetch)
 
-    assert kinds(fuzzed(TARGETS["notes"], 3)) == ["violation"]
+    assert "violation" in kinds(fuzzed(TARGETS["notes"], 3))
 
 
 def test_another_readers_other_bytes_are_found(

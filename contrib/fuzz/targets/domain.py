@@ -66,6 +66,13 @@ _SMALL = (
     f'<interface type="user"><mac address="{corpus.MAC}"/></interface>'
     "</devices></domain>"
 )
+_HEADS = (
+    '<?xml version="1.0" encoding="utf-16"?>', '<?xml version="1.1"?>', "\n",
+    '<?xml version="1.0" encoding="latin-1"?>', "<!DOCTYPE domain>", "\ufeff",
+    '<!DOCTYPE d [<!ENTITY e "x"><!ENTITY f "&e;&e;&e;">]>', "<!-- c -->",
+    '<!DOCTYPE d SYSTEM "http://127.0.0.1/x.dtd">', "<?pi x?>", "x",
+    '<!DOCTYPE d [<!ENTITY e SYSTEM "file:///etc/passwd">]>',
+)  # fmt: skip
 _SNIPPETS = (
     "<!-- c -->", "<?pi x?>", "<![CDATA[<x>]]>", "&amp;", "&#0;", "&#x1;",
     "&#xD800;", "&#x10FFFF;", "&lt;", "&e;", "<!DOCTYPE domain>",
@@ -217,12 +224,21 @@ _VALUES = (
 )  # fmt: skip
 
 
+def _head(data: bytearray, chance: Random, _other: bytes) -> None:
+    """Change what comes before the root element, or its name."""
+    if chance.random() < 0.3:
+        data[:] = data.replace(b"domain", b"domainsnapshot")
+    else:
+        data[:0] = chance.choice(_HEADS).encode()
+
+
 def _any(data: bytearray, chance: Random, other: bytes) -> None:
     chance.choice((*mutate.IN_PLACE, *mutate.OF_SIZE))(data, chance, other)
 
 
 _CHANGES: tuple[Callable[[bytearray, Random, bytes], None], ...] = (
-    _insert, _move, _move, _value, _value, _any,
+    _insert, _insert, _insert, _move, _move, _move, _move, _value, _value,
+    _value, _value, _any, _any, _head,
 )  # fmt: skip
 
 
