@@ -25,6 +25,7 @@ from fuzz.targets import TARGETS
 _POOL = 256
 #: Of which the largest has so many bytes.
 _LARGEST = 1 << 19
+_LARGEST_INPUT = 1 << 22
 #: Share of the inputs that are mutations of the corpus itself.
 _FROM_CORPUS = 0.6
 #: One of so many inputs is measured for its memory.
@@ -279,9 +280,10 @@ def _next(
     data = chance.choice(some)
     # Documents may be nested too deeply for the mutators, too, and some of
     # these read an image by the product.
+    changed = data
     with contextlib.suppress(RecursionError, Hang), limited(_MUTATION):
-        return target.mutate(data, chance, pool)
-    return data
+        changed = target.mutate(data, chance, pool)
+    return changed if len(changed) <= _LARGEST_INPUT else data
 
 
 def _count(result: Result, outcome: watch.Outcome, data: bytes) -> None:
@@ -293,6 +295,8 @@ def _count(result: Result, outcome: watch.Outcome, data: bytes) -> None:
     finding = Finding(
         result.target, outcome.kind, outcome.text, outcome.trace, data
     )
+    if finding in found:
+        return
     found.append(finding)
     if len(found) > _SAVED_OF_KIND:
         # Small ones are easier to understand.

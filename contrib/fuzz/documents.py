@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -170,6 +170,22 @@ def _nested(depth: int, chance: Random) -> Any:
     for _ in range(depth):
         value = [value] if in_lists else {"a": value}
     return value
+
+
+def texts(document: Any, left_out: Container[str]) -> Iterator[str]:
+    """Yield all keys and texts, but not those below some keys."""
+    pending = [document]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, dict):
+            for key, value in found.items():
+                yield str(key)
+                if key not in left_out:
+                    pending.append(value)
+        elif isinstance(found, list):
+            pending += found
+        elif isinstance(found, str):
+            yield found
 
 
 def encode(document: Any, chance: Random) -> bytes:

@@ -242,6 +242,26 @@ def test_findings_of_one_kind_are_counted_but_few_are_kept() -> None:
     assert b"whole" in {finding.data for finding in found}
 
 
+def test_the_same_finding_is_kept_once() -> None:
+    target = Planted(lambda data: data[9999])
+    target.mutate = lambda *_: b"same"  # type: ignore[method-assign]
+    result = fuzzed(target, 20)
+
+    [found] = result.found.values()
+    assert [finding.data for finding in found] == [b"whole", b"same"]
+
+
+def test_inputs_do_not_grow_without_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(campaign, "_LARGEST_INPUT", 7)
+    sizes: set[int] = set()
+    bounds = campaign.Bounds(FOREVER.seconds, 50)
+    campaign.fuzz(Planted(len), "1", bounds, lambda data: sizes.add(len(data)))
+
+    assert sizes == {5, 6, 7}
+
+
 def test_a_process_that_dies_is_found_and_the_rest_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -106,7 +106,10 @@ class InstanceFile(Target):
         A mutation may have put it where no secret belongs.
         """
         shown = secret_in(text)
-        if shown and any(shown in plain for plain in _plain_texts(data)):
+        if shown is None:
+            return None
+        plain = documents.texts(_document(data), _SECRET_FIELDS)
+        if any(shown in text for text in plain):
             return None
         return shown
 
@@ -156,22 +159,6 @@ def _document(data: bytes) -> Any:
         return yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError, TypeError):
         return None
-
-
-def _plain_texts(data: bytes) -> Iterator[str]:
-    """Yield the texts of a file that need not be secret."""
-    pending = [_document(data)]
-    while pending:
-        found = pending.pop()
-        if isinstance(found, Mapping):
-            for key, value in found.items():
-                yield str(key)
-                if key not in _SECRET_FIELDS:
-                    pending.append(value)
-        elif isinstance(found, list):
-            pending += found
-        elif isinstance(found, str):
-            yield found
 
 
 def _change_text(data: bytearray, chance: Random, other: bytes) -> None:
