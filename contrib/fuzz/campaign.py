@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 
-from fuzz import watch
+from fuzz import scratch, watch
 from fuzz.limits import Hang, limited
 from fuzz.target import Target
 from fuzz.targets import TARGETS
@@ -205,6 +205,9 @@ class _Job:
         how = f"the process died: {self.process.exitcode}"
         if self._killed:
             how = f"the process didn't go on for {SILENT} s"
+        self.process.join()
+        assert self.process.pid is not None
+        scratch.remove_of(self.process.pid)
         kind = "killed" if self._killed else "died"
         finding = Finding(self.name, kind, how, "", self._current.data)
         return Result(

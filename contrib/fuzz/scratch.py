@@ -18,15 +18,21 @@ _MEMORY = Path("/dev/shm")  # noqa: S108
 @functools.cache
 def driver() -> ConfigDriveDriver:
     """Return the driver of this process."""
-    directory = tempfile.mkdtemp(
-        prefix=f"cfgdrive-fuzz-{os.getpid()}-",
-        dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None,
-    )
+    directory = tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=_parent())
     conf = cfg.ConfigOpts()
     conf(args=[], default_config_files=[], default_config_dirs=[])
     made = ConfigDriveDriver(conf, urandom=bytes)
     conf.set_override("instances_path", directory)
     return made
+
+
+def _prefix(process: int) -> str:
+    return f"cfgdrive-fuzz-{process}-"
+
+
+def _parent() -> Path:
+    in_memory = os.access(_MEMORY, os.W_OK)
+    return _MEMORY if in_memory else Path(tempfile.gettempdir())
 
 
 def root() -> Path:
@@ -47,3 +53,9 @@ def remove() -> None:
     if driver.cache_info().currsize:
         shutil.rmtree(root())
         driver.cache_clear()
+
+
+def remove_of(process: int) -> None:
+    """Remove the directory of a process that was killed."""
+    for directory in _parent().glob(f"{_prefix(process)}*"):
+        shutil.rmtree(directory)

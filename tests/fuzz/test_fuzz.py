@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, NoReturn
 
 import pytest
-from fuzz import campaign, corpus, documents, iso9660, vfat, watch
+from fuzz import campaign, corpus, documents, iso9660, scratch, vfat, watch
 from fuzz.limits import Limits
 from fuzz.target import SECRET, Target, Violation, secret_in
 from fuzz.targets import TARGETS, drive, images
@@ -266,18 +266,22 @@ def test_a_process_that_dies_is_found_and_the_rest_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def die(data: bytes) -> str:
+        scratch.driver()
         if len(data) > 5:
             os.kill(os.getpid(), signal.SIGKILL)
         return "read"
 
     monkeypatch.setitem(TARGETS, "planted", Planted(die))
     monkeypatch.setitem(TARGETS, "other", Planted(len))
+    before = {*scratch._parent().iterdir()}
     bounds = campaign.Bounds(60, 10)
     results = campaign.run(["planted", "other"], "1", bounds, 2)
 
     assert kinds(results["planted"]) == ["died"]
     [found] = results["planted"].found["died"][:1]
     assert len(found.data) == 6
+    left = {*scratch._parent().iterdir()} - before
+    assert not [path for path in left if path.name.startswith("cfgdrive-")]
     assert results["other"].inputs == 10
     assert results["other"].found == {}
 
