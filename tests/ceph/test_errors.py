@@ -17,6 +17,7 @@ from cfgdrive_virt.store.ceph.store import RbdStore
 from .cluster import SHORT, Cluster, eventually
 
 UUID = "83679162-1378-4288-a2d4-70e13ec132aa"
+OTHER_UUID = "00000000-0000-0000-0000-00000000000a"
 LEAD = f"can't write rbd:compute/{UUID}_disk.config: "
 
 
@@ -266,3 +267,20 @@ def test_librados_itself_prints_nothing(ceph: Cluster, tmp_path: Path) -> None:
         timeout=30,
     )
     assert (done.stdout, done.stderr) == ("StoreError\n", "")
+
+
+def test_a_volume_with_a_damaged_header_stops_no_list(
+    ceph: Cluster, store: RbdStore
+) -> None:
+    for uuid in (UUID, OTHER_UUID):
+        store.write(uuid, b"x" * 4096)
+    volume = ceph.identifier(f"{UUID}_disk.config")
+    header = ("-p", ceph.pool, "setomapval", f"rbd_header.{volume}")
+    try:
+        ceph.admin("rados", *header, "size", "x")
+        found = {drive.location.uuid: drive for drive in store.drives()}
+        assert "can't access rbd:compute/" in found[UUID].problem
+        assert found[OTHER_UUID].size == 4096
+        assert not found[OTHER_UUID].problem
+    finally:
+        ceph.empty()

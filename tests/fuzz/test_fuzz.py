@@ -24,12 +24,6 @@ from cfgdrive_virt.exception import ImageError, InvalidRequest, Problem
 ROOT = Path(__file__).parents[2]
 FOREVER = campaign.Bounds(seconds=1e9)
 
-#: What a short run finds, until it is mended.
-KNOWN = {
-    "domain": "InvalidDomain quotes all that libxml2 says",
-    "notes": "FileStore.read asks for 256 MiB at once",
-}
-
 #: Inputs of each target: together a few seconds.
 INPUTS = {
     "iso9660": 600, "vfat": 600, "drive": 50, "build": 100, "instance": 100,
@@ -98,16 +92,7 @@ def kinds(result: campaign.Result) -> list[str]:
     return sorted(kind.partition(":")[0] for kind in result.found)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(name in KNOWN, reason=KNOWN.get(name, "")),
-        )
-        for name in TARGETS
-    ],
-)
+@pytest.mark.parametrize("name", TARGETS)
 def test_a_short_run_finds_nothing(name: str) -> None:
     result = fuzzed(TARGETS[name], INPUTS[name])
 

@@ -153,7 +153,7 @@ def monitor_map(client: rados.Rados) -> bytes:
     return bytes(answer)
 
 
-def is_broken(error: BaseException) -> bool:
+def is_broken(error: BaseException | None) -> bool:
     """Tell whether an error means that the connection is unusable."""
     return isinstance(error, ERRORS) and error.errno in _BROKEN
 

@@ -129,7 +129,8 @@ class RbdStore:
     def drives(self) -> Iterator[StoredDrive]:
         """Yield the drives of all instances, rescue drives and leftovers.
 
-        A volume that can't be opened has the size 0.
+        A volume that doesn't exist any more has the size 0; one that can't be
+        accessed for another reason has a ``problem``.
 
         :raises StoreError: if the cluster doesn't answer
         """
@@ -137,7 +138,14 @@ class RbdStore:
         for name in self._at(pool, "list", lambda at, _: at.names()):
             if not (found := _DRIVE.fullmatch(name)):
                 continue
-            yield self.look(RbdLocation(found[1], self.pool, name))
+            location = RbdLocation(found[1], self.pool, name)
+            try:
+                drive = self.look(location)
+            except StoreError as error:
+                if _ceph().is_broken(error.__cause__):
+                    raise
+                drive = StoredDrive(location, 0, 0.0, False, (), str(error))
+            yield drive
 
     def look(self, location: Location) -> StoredDrive:
         """Return the current state of a volume that :meth:`drives` yielded.
