@@ -30,6 +30,8 @@ _JSON_BITS = 2000
 class FrozenDict(dict[str, Any]):
     """An immutable dict; it can be hashed and pickled."""
 
+    __slots__ = ()
+
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("this mapping can't be changed")
 
@@ -290,26 +292,32 @@ def unique(*attributes: str) -> Rule:
 
 
 def _frozen(value: Any, depth: int) -> Any:
+    # A guest may have written 100,000 values: the frequent types come first,
+    # and Mapping, an abstract class, whose check is slow, last.
     if depth == 0:
         raise ValueError(f"must be nested at most {_JSON_DEPTH} levels deep")
-    if isinstance(value, Mapping):
-        for key in value:
+    if isinstance(value, str):
+        return value if value.isascii() else _any_text(value)
+    if value is None or isinstance(value, (int, float)):
+        return _number(value)
+    if isinstance(value, (list, tuple)):
+        return tuple([_frozen(item, depth - 1) for item in value])
+    if isinstance(value, (dict, Mapping)):
+        kept = {}
+        for key, item in value.items():
             if not isinstance(key, str):
                 raise ValueError("must be JSON: keys must be strings")
-            _any_text(key)
-        return FrozenDict(
-            {key: _frozen(item, depth - 1) for key, item in value.items()}
-        )
-    if isinstance(value, (list, tuple)):
-        return tuple(_frozen(item, depth - 1) for item in value)
-    if isinstance(value, str):
-        return _any_text(value)
+            kept[_frozen(key, depth)] = _frozen(item, depth - 1)
+        return FrozenDict(kept)
+    raise ValueError(
+        "must be JSON: strings, numbers, booleans, lists and mappings"
+    )
+
+
+def _number(value: float | None) -> float | None:
+    """Accept a number, a boolean or nothing."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must be JSON, which allows finite numbers only")
     if isinstance(value, int) and value.bit_length() > _JSON_BITS:
         raise ValueError(f"must have integers of at most {_JSON_BITS:,} bits")
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    raise ValueError(
-        "must be JSON: strings, numbers, booleans, lists and mappings"
-    )
+    return value

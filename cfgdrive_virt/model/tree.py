@@ -6,9 +6,43 @@ import dataclasses
 import hashlib
 import types
 from collections.abc import Mapping
+from typing import Any
 
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.model.value import show
+
+#: Files and directories of a tree.  A drive has some 80, and one more for
+#: each injected file, of which nova allows 5 by default.
+MAX_ENTRIES = 4096
+#: Bytes of all paths in UTF-8, directories' too.  On a drive they have 35
+#: bytes on average; VFAT allows 256 characters, ISO9660 eight names of 64
+#: bytes.
+MAX_PATH_BYTES = 1024 * 1024
+
+
+class Paths:
+    """The files and directories of a tree, counted as they are found."""
+
+    def __init__(self) -> None:
+        self._count = self._bytes = 0
+
+    def add(self, path: str) -> None:
+        """Count a file or a directory.
+
+        :raises ImageError: if it is one too many
+        """
+        self._count += 1
+        self._bytes += len(path.encode(errors="surrogatepass"))
+        if self._count > MAX_ENTRIES:
+            raise ImageError(
+                f"more than {MAX_ENTRIES:,} files and directories; a drive"
+                " can't have so many, use fewer"
+            )
+        if self._bytes > MAX_PATH_BYTES:
+            raise ImageError(
+                f"the paths have more than {MAX_PATH_BYTES:,} bytes in all; a"
+                " drive can't have so many, use shorter ones"
+            )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -17,15 +51,22 @@ class MetadataTree:
 
     Paths are relative, separated by ``/``, in sorted order.
 
+    :param cache: what ``metadata.json_file`` has found out about the files
     :raises ImageError: if a path could lead out of the tree, or is both a
-        file and a directory
+        file and a directory, or if there are more than MAX_ENTRIES, or their
+        paths are longer than MAX_PATH_BYTES
     """
 
     files: Mapping[str, bytes] = dataclasses.field(repr=False)
+    cache: dict[object, Any] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
+        found = Paths()
         directories: set[str] = set()
         for path in self.files:
+            found.add(path)
             parts = path.split("/")
             if any(part in ("", ".", "..") or "\0" in part for part in parts):
                 raise ImageError(
@@ -42,6 +83,7 @@ class MetadataTree:
             above = path.rpartition("/")[0]
             # A known directory's parents are known: deep trees stay cheap.
             while above and above not in directories:
+                found.add(above)
                 directories.add(above)
                 above = above.rpartition("/")[0]
         for path in sorted(directories & set(self.files)):

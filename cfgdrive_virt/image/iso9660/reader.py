@@ -4,9 +4,10 @@ As in Linux, names are those of Rock Ridge if the volume has them, else of
 Joliet, else the plain ones.  Path tables, boot records and UDF are ignored:
 the directories are sufficient.
 
-An image may be damaged or hostile.  Directories, continuation areas and
-contents are read once each, and together must not exceed the image's size:
-that limits time and memory.
+An image may be damaged or hostile.  Contents are read once each, and together
+must not exceed the image's size; the number of files and directories, the
+length of their paths, and all else that they consist of is limited for any
+image.  That limits time and memory.
 """
 
 from __future__ import annotations
@@ -34,23 +35,27 @@ from cfgdrive_virt.model.drive import (
     Contents,
     is_built_here,
 )
-from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.model.tree import MAX_ENTRIES, MetadataTree, Paths
 from cfgdrive_virt.model.value import show
 
 SECTOR = 2048
 #: ECMA-119, 6.8.2.1: deeper directories would have to be relocated.
 DIRECTORIES = 7
-#: Maximum number of files that share content; a drive has 21 versions.
-MAX_SHARED = 64
+#: Bytes of files whose content another file has, too.  A drive has 21 copies
+#: of 48 KiB of user data, and equal injected files.
+MAX_SHARED = 64 * 1024 * 1024
 
 _SIGNATURE = b"CD001"
 _FIRST_DESCRIPTOR = 16
 _PRIMARY, _SUPPLEMENTARY, _TERMINATOR = 1, 2, 255
 #: Joliet's specification, 2.1.2: UCS-2 levels 1, 2 and 3.
 _JOLIET = (b"%/@", b"%/C", b"%/E")
-#: Limit of the paths' total length, as a multiple of the image's size: a path
-#: repeats its directories' names, and a record has at least 34 bytes.
-_MAX_PATHS = 4
+#: Bytes of all directories: a directory has at least a sector, and a record at
+#: most 255 bytes.
+_MAX_DIRECTORIES = MAX_ENTRIES * (SECTOR + 256)
+#: Bytes of all continuation areas.  Of most records, all entries fit into the
+#: record.
+_MAX_AREAS = MAX_ENTRIES * 128
 
 
 def recognizes(data: bytes) -> bool:
@@ -89,7 +94,7 @@ def read(data: bytes) -> Contents:
 
 
 class _Allowance:
-    """The remaining bytes of a limit that depends on the image's size."""
+    """The remaining bytes of a limit."""
 
     def __init__(self, left: int, rule: str) -> None:
         self._left = left
@@ -121,18 +126,21 @@ class _Volume:
         self._structures = _Allowance(
             size, "directories overlap: together they exceed the image's size"
         )
+        self._directories = _Allowance(
+            _MAX_DIRECTORIES,
+            f"the directories have more than {_MAX_DIRECTORIES:,} bytes",
+        )
+        self._areas = _Allowance(
+            _MAX_AREAS,
+            f"the continuation areas have more than {_MAX_AREAS:,} bytes",
+        )
         self._distinct = _Allowance(
             size, "files overlap: together they exceed the image's size"
         )
-        self._shown = _Allowance(
-            MAX_SHARED * size,
-            f"files share content: together they exceed {MAX_SHARED} times"
-            " the image's size",
+        self._shared = _Allowance(
+            MAX_SHARED, f"files share more than {MAX_SHARED:,} bytes"
         )
-        self._paths = _Allowance(
-            _MAX_PATHS * size,
-            f"paths exceed {_MAX_PATHS} times the image's size",
-        )
+        self._paths = Paths()
         self._contents: dict[tuple[int, int], bytes] = {}
         with at("the root directory"):
             self._root = parse(descriptor[156:190])
@@ -176,6 +184,7 @@ class _Volume:
                 f" of sector {sector:,}, beyond the sector or the image"
             )
         self._structures.take(length)
+        self._areas.take(length)
         return self._data[start : start + length]
 
     def _below(
@@ -193,7 +202,9 @@ class _Volume:
                     f"it is nested deeper than the {DIRECTORIES} directories"
                     " that ISO9660 allows"
                 )
-            self._structures.take(len(self._extent(itself)))
+            length = len(self._extent(itself))
+            self._structures.take(length)
+            self._directories.take(length)
         records = self._records(where, itself)
         for number, (place, raw) in enumerate(records):
             with at(f"{where}, {place}"):
@@ -206,7 +217,7 @@ class _Volume:
                     raise ImageError(f"{show(name)} appears twice")
                 names.add(name)
                 path = f"{directory}/{name}".lstrip("/")
-                self._paths.take(len(path.encode()))
+                self._paths.add(path)
             yield place, path, record
 
     def _records(
@@ -241,9 +252,10 @@ class _Volume:
 
     def _content(self, record: Record) -> bytes:
         data = self._extent(record)
-        self._shown.take(len(data))
         key = (record.location, record.length)
-        if key not in self._contents:
+        if key in self._contents:
+            self._shared.take(len(data))
+        else:
             self._distinct.take(len(data))
             self._contents[key] = bytes(data)
         return self._contents[key]

@@ -10,7 +10,6 @@ because hostile images make it take unlimited time and memory.
 
 from __future__ import annotations
 
-import collections
 import io
 import re
 import struct
@@ -88,7 +87,7 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
     iso_paths = {"": ""}
     taken: set[str] = set()
     stored: dict[bytes, str] = {}
-    shown: collections.Counter[bytes] = collections.Counter()
+    shared = 0
     for path, content in tree.files.items():
         parts = path.split("/")
         if len(parts) > DIRECTORIES + 1:
@@ -108,8 +107,14 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
             parent = below
         _check_name(path, parts[-1])
         iso_path = _iso_path(iso_paths[parent], parts[-1], taken) + ".;1"
-        # Store it again after some links: readers limit shared content.
-        if shown[content] % MAX_SHARED:
+        if content in stored:
+            shared += len(content)
+            if shared > MAX_SHARED:
+                raise ImageError(
+                    f"{show(path)} shares content with another file; all that"
+                    f" do may have {MAX_SHARED:,} bytes, use fewer or smaller"
+                    " ones"
+                )
             iso.add_hard_link(
                 iso_old_path=stored[content],
                 iso_new_path=iso_path,
@@ -127,7 +132,6 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
                 joliet_path=f"/{path}",
             )
             stored[content] = iso_path
-        shown[content] += 1
 
 
 def _check_name(path: str, name: str) -> None:

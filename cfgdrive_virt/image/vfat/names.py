@@ -17,7 +17,6 @@ from cfgdrive_virt.image.vfat.format import (
     LONG_ENTRY,
     LONG_LAST,
     LONG_NAME,
-    MAX_ENTRIES,
     MAX_PATH_UNITS,
     checksum,
     units,
@@ -72,12 +71,6 @@ def check_path(path: str) -> None:
 
 def _check(directory: str, names: Sequence[str]) -> None:
     """Raise ImageError if a name is refused, or two conflict."""
-    if len(names) > MAX_ENTRIES:
-        raise ImageError(
-            f"{_place(directory)} has {len(names):,} names; VFAT allows"
-            f" {MAX_ENTRIES:,} entries in a directory, and a long name takes"
-            " two or more"
-        )
     seen: dict[str, str] = {}
     for name in names:
         if rule := _broken_rule(name):

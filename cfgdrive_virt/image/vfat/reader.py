@@ -6,15 +6,18 @@ name, if it belongs to the short one, else the short name, in code page 437
 (Linux' default), with the case from Windows NT's two bits.
 
 The writer may be hostile, so any damage raises an ImageError that says where.
-Each cluster belongs to one file only, which limits time and memory by the
-image's size.  Chains have the length of their file, both FATs are equal, and
-paths are no longer than those of our writer.
+Each cluster belongs to one file only, which limits contents by the image's
+size; the number of files and directories, the length of their paths, and the
+entries of directories are limited for any image.  Chains have the length of
+their file, both FATs are equal, and paths are no longer than those of our
+writer.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import stamp
@@ -34,13 +37,16 @@ from cfgdrive_virt.image.vfat.format import (
 )
 from cfgdrive_virt.image.vfat.volume import Volume, damaged, recognizes
 from cfgdrive_virt.model.drive import BUILDER, BUILDER_OFFSETS, VFAT, Contents
-from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.model.tree import MetadataTree, Paths
 from cfgdrive_virt.model.value import show
 
 _UNUSED, _DELETED, _KANJI = 0x00, 0xE5, 0x05
 _LOWER_BASE, _LOWER_EXTENSION = 0x08, 0x10
 _CODE_PAGE = "cp437"
 _NO_LABEL = b"NO NAME    "
+#: Used entries of all directories, deleted ones too: as many as two of the
+#: largest directories have.
+_MAX_USED = 2 * MAX_ENTRIES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,12 +93,18 @@ def _label(volume: Volume) -> str:
 def _files(volume: Volume) -> dict[str, bytes]:
     """Return the files of a volume, by path."""
     files: dict[str, bytes] = {}
+    found = Paths()
+    used = 0
     # Path, first cluster, parent's first cluster, bytes.
     pending = [("", 0, 0, volume.root)]
     while pending:
         directory, itself, above, data = pending.pop()
         names = set()
-        for entry in _entries(data):
+        raw_entries = list(itertools.islice(_raw_entries(data), _MAX_USED))
+        used += len(raw_entries)
+        if used >= _MAX_USED:
+            raise damaged(f"its directories have {_MAX_USED:,} entries")
+        for entry in _entries(raw_entries):
             if directory and entry.short in (DOT, DOTDOT):
                 expected = itself if entry.short == DOT else above
                 _check_dots(directory, entry, expected)
@@ -101,12 +113,13 @@ def _files(volume: Volume) -> dict[str, bytes]:
             if entry.name in names:
                 raise damaged(f"{show(path)} appears twice")
             names.add(entry.name)
-            content = volume.content(path, entry.cluster)
+            found.add(path)
             if entry.is_directory:
+                content = volume.content(path, entry.cluster)
                 _check_directory(path, entry, content)
                 pending.append((path, entry.cluster, itself, content))
             else:
-                files[path] = _cut(volume, path, content, entry.size)
+                files[path] = volume.content(path, entry.cluster, entry.size)
     return files
 
 
@@ -145,16 +158,6 @@ def _path(directory: str, name: str) -> str:
     return path
 
 
-def _cut(volume: Volume, path: str, content: bytes, size: int) -> bytes:
-    """Return a file's bytes, without the rest of its last cluster."""
-    if not 0 <= len(content) - size < volume.cluster:
-        raise damaged(
-            f"{show(path)} has clusters of {len(content):,} bytes, but a size"
-            f" of {size:,} bytes"
-        )
-    return content[:size]
-
-
 def _raw_entries(data: bytes) -> Iterator[bytes]:
     """Yield a directory's entries up to the first unused one."""
     for at in range(0, len(data), ENTRY.size):
@@ -163,10 +166,10 @@ def _raw_entries(data: bytes) -> Iterator[bytes]:
         yield data[at : at + ENTRY.size]
 
 
-def _entries(data: bytes) -> Iterator[_Entry]:
+def _entries(raw_entries: Iterable[bytes]) -> Iterator[_Entry]:
     """Yield files and directories, with the names that Linux shows."""
     parts: list[bytes] = []
-    for raw in _raw_entries(data):
+    for raw in raw_entries:
         if raw[0] != _DELETED and raw[11] == LONG_NAME:
             if raw[0] & LONG_LAST:
                 parts.clear()

@@ -6,8 +6,9 @@ FAT32 and impossible geometries are refused.
 from __future__ import annotations
 
 import dataclasses
+import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image.vfat.format import (
@@ -59,8 +60,10 @@ class Volume:
         start, clusters = _geometry(boot, len(data))
         root = (boot.reserved + boot.fats * boot.fat) * boot.sector
         size = boot.fat * boot.sector
+        # A FAT may be larger than its entries are.
+        used = min(size, (clusters + 2) * 2)
         copies = [
-            _links(data[at : at + size], clusters)
+            _links(data[at : at + used], clusters)
             for at in range(boot.reserved * boot.sector, root, size)
         ]
         return cls(
@@ -73,17 +76,39 @@ class Volume:
             boot.label if boot.extended == EXTENDED else b"",
         )
 
-    def content(self, path: str, first: int) -> bytes:
-        """Return the bytes of all clusters of a file or directory.
+    def content(self, path: str, first: int, size: int | None = None) -> bytes:
+        """Return the bytes of a file or directory.
 
         :param first: the first cluster; 0 if there is none
-        :raises ImageError: if a cluster doesn't exist, or has another owner
+        :param size: of a file; None for all bytes of its clusters
+        :raises ImageError: if a cluster doesn't exist, or has another owner,
+            or if there are too many or too few for the size
         """
-        starts = (
-            self.start + (cluster - 2) * self.cluster
-            for cluster in (self._chain(path, first) if first else ())
-        )
-        return b"".join(self.data[at : at + self.cluster] for at in starts)
+        chain = self._chain(path, first) if first else []
+        whole = len(chain) * self.cluster
+        if size is None:
+            size = whole
+        if not 0 <= whole - size < self.cluster:
+            raise damaged(
+                f"{show(path)} has clusters of {whole:,} bytes, but a size of"
+                f" {size:,} bytes"
+            )
+        # Of a drive that isn't fragmented, all clusters in one piece, and
+        # none twice in memory: a file may be as large as its image.
+        with io.BytesIO() as content:
+            for start, end in self._pieces(chain):
+                left = size - content.tell()
+                content.write(self.data[start : min(end, start + left)])
+            return content.getvalue()
+
+    def _pieces(self, chain: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Yield start and end of each run of clusters, in bytes."""
+        begin = 0
+        for number in range(1, len(chain) + 1):
+            if number == len(chain) or chain[number] != chain[number - 1] + 1:
+                start = self.start + (chain[begin] - 2) * self.cluster
+                yield start, start + (number - begin) * self.cluster
+                begin = number
 
     def _chain(self, path: str, first: int) -> list[int]:
         end_of_chain = 0xFF8 if self.clusters < FIRST_FAT16 else 0xFFF8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cfgdrive_virt.exception import ImageError
-from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.model.tree import MAX_ENTRIES, MetadataTree
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,26 @@ def test_a_tree_cannot_be_changed() -> None:
 
 def test_its_repr_shows_no_content() -> None:
     assert "hunter2" not in repr(MetadataTree({"a": b"hunter2"}))
+
+
+def test_a_tree_has_no_more_files_and_directories_than_a_drive() -> None:
+    # With the directories a and a/b.
+    paths = [f"a/b/{number}" for number in range(MAX_ENTRIES - 2)]
+    assert len(MetadataTree(dict.fromkeys(paths, b""))) == MAX_ENTRIES - 2
+    with pytest.raises(ImageError) as caught:
+        MetadataTree(dict.fromkeys([*paths, "c"], b""))
+    assert str(caught.value) == (
+        "more than 4,096 files and directories; a drive can't have so many,"
+        " use fewer"
+    )
+
+
+def test_a_tree_has_no_longer_paths_than_a_drive() -> None:
+    paths = [f"{number:01000}" for number in range(1048)]
+    assert MetadataTree(dict.fromkeys(paths, b""))
+    with pytest.raises(ImageError) as caught:
+        MetadataTree(dict.fromkeys([*paths, "é" * 300], b""))
+    assert str(caught.value) == (
+        "the paths have more than 1,048,576 bytes in all; a drive can't have"
+        " so many, use shorter ones"
+    )

@@ -13,7 +13,7 @@ import pytest
 
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import iso9660
-from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.model.tree import MAX_ENTRIES, MetadataTree
 
 from .. import crafted
 from ..crafted import DIRECTORY, FIRST, SECTOR, directory, record
@@ -613,9 +613,7 @@ def test_a_tree_of_many_times_its_image_is_refused() -> None:
     )
     data = crafted.image(root, content, *blocks)
 
-    assert refused(data).endswith(
-        ": together they exceed 64 times the image's size"
-    )
+    assert refused(data).endswith(": files share more than 67,108,864 bytes")
 
 
 def test_files_that_overlap_are_refused() -> None:
@@ -631,15 +629,36 @@ def test_files_that_overlap_are_refused() -> None:
 
 
 def test_a_tree_of_long_paths_is_refused() -> None:
-    use = crafted.name(b"x" * 200)
+    # 750 records below 1,407 bytes of path: 1 MiB.
+    assert refused(crowded(750, b"x" * 200)).endswith(
+        ": the paths have more than 1,048,576 bytes in all; a drive can't"
+        " have so many, use shorter ones"
+    )
+    assert len(files(crowded(700, b"x" * 200))) == 700
+
+
+def test_more_files_than_a_drive_has_are_refused() -> None:
+    # With the seven directories.
+    assert len(files(crowded(MAX_ENTRIES - 7))) == MAX_ENTRIES - 7
+    assert refused(crowded(MAX_ENTRIES - 6)).endswith(
+        ": more than 4,096 files and directories; a drive can't have so"
+        " many, use fewer"
+    )
+
+
+def crowded(count: int, name: bytes = b"x") -> bytes:
+    """Return an image with so many empty files in the deepest directory.
+
+    :param name: of each directory
+    """
+    use = crafted.name(name)
     last = ROOT + 7
-    # 7,200 records of 34 to 38 bytes, below 1,407 bytes of path.
-    records = [record(b"%04d" % n, 0, 0) for n in range(7200)]
-    crowded = directory(last, *records[:50]) + b"".join(
+    records = [record(b"%04d" % n, 0, 0) for n in range(count)]
+    deepest = directory(last, *records[:50]) + b"".join(
         b"".join(records[n : n + 53]).ljust(SECTOR, b"\0")
         for n in range(50, len(records), 53)
     )
-    sizes = [SECTOR] * 6 + [len(crowded)]
+    sizes = [SECTOR] * 6 + [len(deepest)]
     above = [
         directory(
             ROOT + n,
@@ -648,8 +667,44 @@ def test_a_tree_of_long_paths_is_refused() -> None:
         )
         for n, size in enumerate(sizes)
     ]
-    assert refused(crafted.image(*above, crowded)).endswith(
-        ": paths exceed 4 times the image's size"
+    return crafted.image(*above, deepest)
+
+
+def test_directories_of_many_sectors_are_refused() -> None:
+    # A record in each sector costs little, and so do sectors without any.
+    size = 5000 * SECTOR
+    root = directory(ROOT, record(b"D", A, size, DIRECTORY))
+    data = crafted.image(root, directory(A).ljust(size, b"\0"))
+
+    assert refused(data).startswith(
+        "'D': the directories have more than 9,437,184 bytes"
+    )
+
+
+def test_many_continuation_areas_are_refused() -> None:
+    # 2 KiB of the least entries in each area, and an area for each file.
+    area = b"XX\4\1" * (SECTOR // 4)
+    records = [
+        record(b"%03d" % n, A, 0, 0, crafted.continued(C + n, 0, SECTOR))
+        for n in range(300)
+    ]
+    root = directory(
+        ROOT,
+        record(b"D", C + 300, 20 * SECTOR, DIRECTORY),
+        system_use=crafted.ROCK_RIDGE,
+    )
+    blocks = directory(C + 300, *records[:20]) + b"".join(
+        b"".join(records[n : n + 20]).ljust(SECTOR, b"\0")
+        for n in range(20, 300, 20)
+    )
+    data = crafted.image(
+        root,
+        bytes(2 * SECTOR),
+        *[area] * 300,
+        blocks.ljust(20 * SECTOR, b"\0"),
+    )
+    assert refused(data).endswith(
+        ": the continuation areas have more than 524,288 bytes"
     )
 
 

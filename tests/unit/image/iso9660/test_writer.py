@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import iso9660
 from cfgdrive_virt.model.tree import MetadataTree
 
@@ -14,4 +15,10 @@ def test_content_is_read_back_however_many_share_it(copies: int) -> None:
     built = iso9660.build(tree, label="config-2", timestamp=0).data
 
     assert iso9660.read(built).tree.files == tree.files
-    assert len(built) < (1 + (copies - 1) // 64) * 300_000 + 250_000
+    assert len(built) < 300_000 + 500_000
+
+
+def test_more_shared_content_than_is_read_is_refused() -> None:
+    tree = MetadataTree({f"{n}": b"x" * 300_000 for n in range(300)})
+    with pytest.raises(ImageError, match="use fewer or smaller ones"):
+        iso9660.build(tree, label="config-2", timestamp=0)
