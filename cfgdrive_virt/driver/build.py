@@ -63,8 +63,11 @@ def image_of(
 
     :param without: names of secrets that were left out of the tree
     :raises ImageError: if the image would be larger than ``[cfgdrive_virt]
-        max_drive_size``, or the format cannot hold the tree
+        max_drive_size``, the format cannot hold the tree, or its JSON files
+        are more than a drive's are read for
     """
+    if too_much := json_file.excess(tree):
+        raise ImageError(f"the drive can't be built: {too_much}")
     files = tree.files.values()
     # Checked before the build: VFAT holds every copy, ISO9660 one of each.
     held = files if image_format == VFAT else set(files)
@@ -104,7 +107,7 @@ def _static_vendor_data(settings: Settings) -> Any:
             f" drive, {settings.max_drive_size:,} bytes"
         )
     try:
-        document = json_file.load(data, max_bytes=None)
+        document = json_file.load(data)
     except ValueError as error:
         # Not chained: its text says where, but it holds all of the file.
         raise InvalidConfiguration(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from cfgdrive_virt import image
 from cfgdrive_virt.driver import build
@@ -16,22 +17,32 @@ from cfgdrive_virt.metadata import (
     secrets,
 )
 from cfgdrive_virt.metadata.compare import Difference
+from cfgdrive_virt.metadata.layout import Layout
 from cfgdrive_virt.model.drive import Contents, Location
 from cfgdrive_virt.model.request import ConfigDriveRequest, Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, STALE, Status
 from cfgdrive_virt.model.value import show
 
-#: Details of a status, and characters of one: a guest may have written them.
-_MAX_DETAILS, _LONGEST = 1000, 200
+#: Problems of a drive and differences that are listed, how many more are
+#: counted, and characters of a status' details: a guest may have written them.
+_MAX_LISTED, _MAX_COUNTED, _LONGEST = 1000, 100_000, 200
+
+_Found = TypeVar("_Found", Problem, Difference)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verification:
-    """What is wrong with a drive, and how it differs from a request."""
+    """What is wrong with a drive, and how it differs from a request.
+
+    Of both, the first 1,000 are listed.
+
+    :param more: how many are left out, as far as they were counted
+    """
 
     problems: tuple[Problem, ...] = ()
     differences: tuple[Difference, ...] = ()
+    more: int = 0
 
     def __bool__(self) -> bool:
         return not (self.problems or self.differences)
@@ -50,20 +61,14 @@ def verify(
     :param contents: what :func:`cfgdrive_virt.image.read` returned
     """
     layout = layout_in(contents.tree.files)
-    problems = list(layout.problems(contents.tree))
-    if contents.label != layout.label:
-        rule = f"must be {layout.label!r}"
-        problems.insert(0, Problem("label", show(contents.label), rule))
-    # Without a stamp there is nothing to compare the files with.
-    built = contents.stamp is None or contents.below(layout.own).is_as_built
-    if not built:
-        problems.append(
-            Problem("files", "", "must be those that the drive was built of")
-        )
+    own = contents.below(layout.own)
+    found = _problems(own, layout, built=own.is_as_built)
+    problems, more = _limited(found)
     if request is None:
-        return Verification(tuple(problems))
-    changed = _differences(contents, settings, request)
-    return Verification(tuple(problems), tuple(changed))
+        return Verification(problems, (), more)
+    changed = iter(_differences(contents, settings, request))
+    differences, others = _limited(changed)
+    return Verification(problems, differences, more + others)
 
 
 def examine(
@@ -90,19 +95,18 @@ def examine(
     except ImageError as error:
         return Status(location, DAMAGED, (str(error),))
     # A stamp that matches rules out accidental damage.  A guest may have
-    # written it: whoever uses the contents trusts nothing in them.
-    as_built = (
-        contents.stamp is not None
-        and contents.is_as_built
-        and contents.label == layout.label
-    )
-    if not as_built:
-        for path, content in contents.tree.files.items():
-            if path.endswith(".json") and len(content) > json_file.MAX_BYTES:
-                too_large = [f"{path} has {len(content):,} bytes"]
-                return Status(location, DAMAGED, _bounded(too_large))
-        if problems := verify(contents, settings).problems:
-            return Status(location, DAMAGED, _bounded(map(str, problems)))
+    # written it: whoever uses the contents trusts nothing in them, and how
+    # much of them is parsed is limited.
+    built = contents.is_as_built
+    if (
+        contents.stamp is None
+        or not built
+        or contents.label != layout.label
+        or json_file.excess(contents.tree)
+    ):
+        problems = _problems(contents, layout, built=built)
+        if details := _bounded(map(str, problems)):
+            return Status(location, DAMAGED, details)
     if request is None:
         return Status(location, FRESH, contents=contents)
     expected = as_found(request, contents)
@@ -111,6 +115,32 @@ def examine(
     details = _bounded(key for key in keys if key is not None)
     state = STALE if details else FRESH
     return Status(location, state, details, contents)
+
+
+def _problems(
+    contents: Contents, layout: Layout, *, built: bool
+) -> Iterator[Problem]:
+    """Yield what is wrong with a drive.
+
+    :param contents: the files below the layout's own paths
+    :param built: whether they are those that the drive was built of
+    """
+    if contents.label != layout.label:
+        rule = f"must be {layout.label!r}"
+        yield Problem("label", show(contents.label), rule)
+    if too_much := json_file.excess(contents.tree):
+        yield Problem("files", "", f"must be fewer or smaller: {too_much}")
+    else:
+        yield from layout.problems(contents.tree)
+    if not built:
+        rule = "must be those that the drive was built of"
+        yield Problem("files", "", rule)
+
+
+def _limited(found: Iterator[_Found]) -> tuple[tuple[_Found, ...], int]:
+    """Return the items to list, and how many more there are."""
+    listed = tuple(itertools.islice(found, _MAX_LISTED))
+    return listed, sum(1 for _ in itertools.islice(found, _MAX_COUNTED))
 
 
 def as_found(request: Request, contents: Contents) -> Request:
@@ -141,9 +171,12 @@ def _differences(
 
 def _bounded(details: Iterable[str]) -> tuple[str, ...]:
     """Return details that a log can hold: a guest may have written them."""
-    lines = (ascii(line)[1:-1] for line in details)
+    # Limited before equal ones are left out: a guest's file may give any
+    # number of them, in each version the same.
+    some = itertools.islice(details, _MAX_LISTED)
+    lines = (ascii(line)[1:-1] for line in some)
     cut = (
         line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
         for line in lines
     )
-    return tuple(itertools.islice(dict.fromkeys(cut), _MAX_DETAILS))
+    return tuple(dict.fromkeys(cut))

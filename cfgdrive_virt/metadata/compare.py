@@ -43,39 +43,27 @@ def differences(
 ) -> Iterator[Difference]:
     """Yield what two trees do not share, in the order of their paths.
 
-    :param found: the tree that a guest may have written: its JSON files are
-        parsed up to :data:`json_file.MAX_BYTES`, or the size of the
-        expected file if that is larger
+    :param found: the tree that a guest may have written.  If it has too much
+        JSON (:func:`json_file.excess`), its files are not parsed
     """
     for path in sorted({*expected.files, *found.files}):
         ours = expected.files.get(path, ABSENT)
         theirs = found.files.get(path, ABSENT)
         if ours == theirs:
             continue
-        documents = None
-        if path.endswith(".json"):
-            documents = _documents(ours, theirs)
-        if documents is None:
+        both = ABSENT not in (ours, theirs)
+        if not both or not path.endswith(".json"):
+            yield Difference(path, "", ours, theirs)
+            continue
+        try:
+            documents = [
+                json_file.document(tree, path) for tree in (expected, found)
+            ]
+        except ValueError:
             yield Difference(path, "", ours, theirs)
             continue
         for key, one, other in _unlike("", *documents):
             yield Difference(path, key, one, other)
-
-
-def _documents(
-    ours: bytes | Absent, theirs: bytes | Absent
-) -> tuple[Any, Any] | None:
-    """Return the values of two JSON files; None if they have none."""
-    if isinstance(ours, Absent) or isinstance(theirs, Absent):
-        return None
-    max_bytes = max(json_file.MAX_BYTES, len(ours))
-    try:
-        return (
-            json_file.load_frozen(ours, max_bytes),
-            json_file.load_frozen(theirs, max_bytes),
-        )
-    except ValueError:
-        return None
 
 
 def _unlike(key: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:

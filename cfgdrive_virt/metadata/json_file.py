@@ -1,18 +1,35 @@
 """JSON files: a value becomes bytes, and back.
 
 The same value gives the same bytes.  A guest may have written what is read:
-its size and its depth are bounded.
+the number of bytes and values of all JSON files of a tree is bounded before
+the first one is parsed (:func:`excess`), equal files are parsed once
+(:func:`document`), and numbers have few digits.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from cfgdrive_virt.model import rules
+from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.model.value import show
 
-#: Largest JSON file that is parsed, in bytes; ours have some thousands.
-MAX_BYTES = 4 * 1024 * 1024
+#: Bytes of a tree's JSON files, equal ones counted once.  Most is metadata:
+#: by nova's default quota 128 items, of 255 characters for key and value,
+#: each up to 12 bytes in JSON.  That is 783,360 bytes in each of the ten
+#: versions that differ.
+MAX_BYTES = 8 * 1024 * 1024
+#: Values in them.  Each but the first follows one of four characters, so
+#: those are counted, also where they are text.  A normal drive has some
+#: hundred; metadata and 1,000 injected files in each version, 80,000.
+MAX_VALUES = 200_000
+#: Digits of a number: rules.json_value allows 603.
+_MAX_DIGITS = 1000
+
+_BEFORE_VALUES = (b"[", b"{", b",", b":")
+_INVALID = object()
 
 
 def encode(value: Any) -> bytes:
@@ -20,26 +37,97 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True).encode("ascii")
 
 
-def load(content: bytes, max_bytes: int | None = MAX_BYTES) -> Any:
+def load(content: bytes) -> Any:
     """Return the value of a JSON file, as Python's parser gives it.
 
-    :param max_bytes: largest size in bytes; None for files without a limit
-    :raises ValueError: if it is too large, or not valid JSON.  The error
-        may hold the content: do not chain it
+    Its size is not checked: that is for files that no guest has written.
+
+    :raises ValueError: if it is not valid JSON.  The error may hold the
+        content: do not chain it
     """
-    if max_bytes is not None and len(content) > max_bytes:
-        raise ValueError(f"must be at most {max_bytes:,} bytes")
     try:
-        return json.loads(content)
+        return json.loads(
+            content,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_refuse,
+        )
     except RecursionError:
         raise ValueError("must not be nested so deeply") from None
 
 
-def load_frozen(content: bytes, max_bytes: int | None = MAX_BYTES) -> Any:
+def document(tree: MetadataTree, path: str) -> Any:
     """Return the value of a JSON file, frozen, and checked as a request's.
 
-    :param max_bytes: as for :func:`load`
-    :raises ValueError: as :func:`load`, or if :func:`rules.json_value`
-        refuses the value
+    Equal files of a tree are parsed once.
+
+    :raises ValueError: if there is no such file, if it is not valid JSON, if
+        :func:`rules.json_value` refuses its value, or if the tree has too
+        much JSON: see :func:`excess`
     """
-    return rules.json_value(load(content, max_bytes))
+    if excess(tree):
+        raise ValueError("must not be one of so many, or so large")
+    content = tree.files.get(path, b"")
+    if content not in tree.cache:
+        try:
+            tree.cache[content] = rules.json_value(load(content))
+        except ValueError:
+            # Without its text, which may hold the content.
+            tree.cache[content] = _INVALID
+    if tree.cache[content] is _INVALID:
+        raise ValueError("must be valid JSON")
+    return tree.cache[content]
+
+
+def excess(tree: MetadataTree) -> str:
+    """Return what is too much in a tree's JSON files; empty if nothing is."""
+    if excess not in tree.cache:
+        tree.cache[excess] = _excess(tree.files)
+    found: str = tree.cache[excess]
+    return found
+
+
+def _excess(files: Mapping[str, bytes]) -> str:
+    size = values = 0
+    counted: set[bytes] = set()
+    for path, content in files.items():
+        # A large file first by its size: it takes time to compare it.
+        if not path.endswith(".json") or (
+            len(content) <= MAX_BYTES and content in counted
+        ):
+            continue
+        size += len(content)
+        if size > MAX_BYTES:
+            return (
+                f"its JSON files have more than {MAX_BYTES:,} bytes, with"
+                f" {show(path)} of {len(content):,} bytes; make metadata or"
+                " vendor data smaller"
+            )
+        counted.add(content)
+        values += 1 + sum(map(content.count, _BEFORE_VALUES))
+        if values > MAX_VALUES:
+            return (
+                f"its JSON files have more than {MAX_VALUES:,} values, or"
+                f" commas and colons in text, with {show(path)} of"
+                f" {len(content):,} bytes; make metadata or vendor data"
+                " smaller"
+            )
+    return ""
+
+
+def _integer(digits: str) -> int:
+    return int(_short(digits))
+
+
+def _float(digits: str) -> float:
+    return float(_short(digits))
+
+
+def _short(digits: str) -> str:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError("must have numbers of fewer digits")
+    return digits
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"must have finite numbers, not {name}")

@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cfgdrive_virt.exception import InvalidRequest
+from cfgdrive_virt.exception import InvalidRequest, Problem
 from cfgdrive_virt.metadata import json_file
 from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.metadata.openstack.check import META_DATA, random_seed
@@ -29,6 +29,20 @@ from cfgdrive_virt.model.tree import MetadataTree
 
 _VENDOR_DATA2 = "openstack/latest/vendor_data2.json"
 
+#: A guest may have written what is taken over, and each reboot would give
+#: it a larger drive: what it says is bounded by 200 times nova's default
+#: quotas, which are 5 injected files of 10,240 bytes, and 255 for a path.
+#: Operators raise them, but not so far: the API accepts requests of 114,688
+#: bytes by default, [oslo_middleware] max_request_body_size.
+MAX_FILES = 200 * 5
+MAX_CONTENT = MAX_FILES * 10_240
+#: Bytes of all paths as a JSON file has them.
+MAX_PATHS = MAX_FILES * 255
+#: Bytes as JSON; nova's API allows 255 characters.
+_MAX_PASSWORD = 4096
+#: Bytes as JSON of what vendor data services answered, normally some KiB.
+_MAX_ANSWERS = 256 * 1024
+
 _Document = Mapping[str, Any]
 _Known = dict[str, Any]
 
@@ -38,9 +52,13 @@ def recall(uuid: str, tree: MetadataTree) -> Recalled:
     # It has the fields that any request omits.
     bare = ConfigDriveRequest(uuid=uuid, name=uuid, hostname="unknown")
     known = recover(bare, tree)
-    return Recalled(
-        known.admin_pass, known.injected_files, _object(tree, _VENDOR_DATA2)
-    )
+    answers = _object(tree, _VENDOR_DATA2)
+    if _size(answers) > _MAX_ANSWERS:
+        # What is static is the operator's, and a renderer has it.
+        answers = {key: answers[key] for key in answers if key != "static"}
+    if _size(answers) > _MAX_ANSWERS:
+        answers = {}
+    return Recalled(known.admin_pass, known.injected_files, answers)
 
 
 def recover(
@@ -61,10 +79,30 @@ def recover(
     return request
 
 
+def check_injected(files: Sequence[InjectedFile]) -> None:
+    """Refuse injected files that could not be recalled from their drive.
+
+    :raises InvalidRequest: if they are too many, or too large
+    """
+    contents = sum(len(file.content) for file in files)
+    for given, limit, what in (
+        (len(files), MAX_FILES, "files"),
+        (contents, MAX_CONTENT, "bytes of content in all"),
+        (_size([file.path for file in files]), MAX_PATHS, "bytes of paths"),
+    ):
+        if given > limit:
+            rule = f"must have at most {limit:,} {what} (it has {given:,})"
+            raise InvalidRequest([Problem("injected_files", "", rule)])
+
+
+def _size(value: Any) -> int:
+    return len(json_file.encode(value))
+
+
 def _object(tree: MetadataTree, path: str) -> _Document:
     """Return a JSON object; an empty one where there is none."""
     try:
-        document = json_file.load(tree.files.get(path, b""))
+        document = json_file.document(tree, path)
     except ValueError:
         return {}
     return document if isinstance(document, Mapping) else {}
@@ -77,20 +115,26 @@ def _seed(request: ConfigDriveRequest, _: Any, tree: MetadataTree) -> _Known:
 def _password(
     request: ConfigDriveRequest, document: _Document, _: Any
 ) -> _Known:
-    if request.admin_pass is not None:
+    found = document.get("admin_pass")
+    if request.admin_pass is not None or not isinstance(found, str):
         return {}
-    return {"admin_pass": document.get("admin_pass")}
+    if _size(found) > _MAX_PASSWORD:
+        return {}
+    return {"admin_pass": found}
 
 
 def _files(
     request: ConfigDriveRequest, document: _Document, tree: MetadataTree
 ) -> _Known:
     entries = document.get("files")
-    if request.injected_files or not isinstance(entries, list):
+    if request.injected_files or not isinstance(entries, tuple):
         return {}
-    found = {}
-    for entry in entries:
-        path = entry.get("content_path") if isinstance(entry, dict) else None
+    found: dict[str, InjectedFile] = {}
+    size = 0
+    for entry in entries[: MAX_FILES + 1]:
+        path = (
+            entry.get("content_path") if isinstance(entry, Mapping) else None
+        )
         content = tree.files.get(f"openstack{path}")
         # As we write it, and each file once: otherwise a small drive could
         # make a large one.
@@ -100,15 +144,23 @@ def _files(
             or not re.fullmatch(r"/content/[0-9]{4}", str(path))
         ):
             return {}
-        found[path] = InjectedFile(path=entry.get("path"), content=content)
-    return {"injected_files": list(found.values())}
+        # Before it is copied.
+        size += len(content)
+        if size > MAX_CONTENT:
+            return {}
+        found[str(path)] = InjectedFile(
+            path=entry.get("path"), content=content
+        )
+    files = list(found.values())
+    check_injected(files)
+    return {"injected_files": files}
 
 
 def _devices(
     request: ConfigDriveRequest, document: _Document, _: Any
 ) -> _Known:
     entries = document.get("devices")
-    if not isinstance(entries, list):
+    if not isinstance(entries, tuple) or not request.devices:
         return {}
     known = {_key(entry): entry for entry in entries}
     return {"devices": [_located(one, known) for one in request.devices]}
@@ -116,7 +168,7 @@ def _devices(
 
 def _key(entry: Any) -> tuple[str, str] | None:
     """Return what identifies a device on a drive."""
-    if isinstance(entry, dict):
+    if isinstance(entry, Mapping):
         for name in ("mac", "serial", "share_id"):
             if isinstance(entry.get(name), str):
                 return name, entry[name]

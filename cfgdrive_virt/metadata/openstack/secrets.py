@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.metadata import json_file
@@ -26,25 +26,31 @@ def without(tree: MetadataTree, names: Collection[str]) -> MetadataTree:
 def _files(
     tree: MetadataTree, names: Collection[str]
 ) -> Iterator[tuple[str, bytes]]:
+    stripped: dict[bytes, bytes] = {}
     for path, content in tree.files.items():
         name = path.rpartition("/")[2]
         if USER_DATA in names and name in _USER_DATA_FILES:
             continue
         if ADMIN_PASS in names and name == "meta_data.json":
-            yield path, _without_password(path, content)
+            if content not in stripped:
+                stripped[content] = _without_password(tree, path)
+            yield path, stripped[content]
         else:
             yield path, content
 
 
-def _without_password(path: str, content: bytes) -> bytes:
+def _without_password(tree: MetadataTree, path: str) -> bytes:
     try:
-        document = json_file.load(content, max_bytes=None)
-        if document.pop(ADMIN_PASS, None) is None:
-            return content
-        return json_file.encode(document)
-    except (ValueError, AttributeError, TypeError, RecursionError):
+        document = json_file.document(tree, path)
+    except ValueError:
+        document = None
+    if not isinstance(document, Mapping):
         # Not chained: the error holds the text.
         raise ImageError(
             f"{show(path)} is not a JSON object; cannot tell which secrets it"
             " holds"
-        ) from None
+        )
+    if document.get(ADMIN_PASS) is None:
+        return tree.files[path]
+    rest = {key: document[key] for key in document if key != ADMIN_PASS}
+    return json_file.encode(rest)

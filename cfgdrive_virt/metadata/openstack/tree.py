@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from cfgdrive_virt.metadata.openstack import ec2, meta_data
+from cfgdrive_virt.metadata.openstack import ec2, meta_data, recall
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.tree import MetadataTree
 
@@ -27,7 +27,10 @@ def build_tree(
     The arguments are the fields of :class:`metadata.layout.Additions`.  All
     versions hold the same random_seed, so that what they share is stored
     once.
+
+    :raises InvalidRequest: if the injected files are too many, or too large
     """
+    recall.check_injected(request.injected_files)
     hostname = request.hostname
     if dhcp_domain:
         hostname = f"{hostname}.{dhcp_domain}"

@@ -16,6 +16,7 @@ from cfgdrive_virt import (
     NicDevice,
     ShareDevice,
 )
+from cfgdrive_virt.exception import InvalidRequest
 from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.metadata.openstack.meta_data import VERSIONS
 
@@ -176,9 +177,34 @@ def test_network_config_comes_before_injected_files() -> None:
     assert files["content/0001"] == b"A"
 
 
-def test_files_beyond_four_digits_have_five() -> None:
-    files = [InjectedFile(path="/x", content=b"") for _ in range(10_001)]
-    assert "content/10000" in tree(request(injected_files=files))
+def test_injected_files_are_as_many_as_a_drive_is_read_for() -> None:
+    files = [InjectedFile(path="/x", content=b"") for _ in range(1000)]
+    assert "content/0999" in tree(request(injected_files=files))
+
+
+@pytest.mark.parametrize(
+    ("files", "rule"),
+    [
+        ([("/x", b"")] * 1001, "at most 1,000 files (it has 1,001)"),
+        (
+            [("/x", bytes(1 << 20))] * 10,
+            "at most 10,240,000 bytes of content in all (it has 10,485,760)",
+        ),
+        (
+            [("/" + "x" * 4000, b"")] * 70,
+            "at most 255,000 bytes of paths (it has 280,350)",
+        ),
+    ],
+    ids=["files", "content", "paths"],
+)
+def test_injected_files_that_no_drive_would_give_back_are_refused(
+    files: list[tuple[str, bytes]], rule: str
+) -> None:
+    made = [InjectedFile(path=path, content=data) for path, data in files]
+    with pytest.raises(InvalidRequest) as caught:
+        tree(request(injected_files=made))
+    (problem,) = caught.value.problems
+    assert str(problem) == f"injected_files: must have {rule}"
 
 
 @pytest.mark.parametrize(
