@@ -171,6 +171,7 @@ def verify(
                 "format": found.format,
                 "problems": problems,
                 "differences": differences,
+                "more": verdict.more,
             }
         )
     else:
@@ -179,6 +180,7 @@ def verify(
         terminal.print_facts({"drive": whole + same})
         terminal.print_lines(problems)
         terminal.print_differences(differences)
+        terminal.print_more(verdict.more, "problems or differences")
     if not verdict:
         sys.exit(1)
 

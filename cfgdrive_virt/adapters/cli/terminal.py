@@ -22,6 +22,9 @@ from cfgdrive_virt.adapters.cli.drive_view import MASK
 from cfgdrive_virt.driver.driver import Plan
 from cfgdrive_virt.metadata import layout_in
 
+#: Lines of a file that are printed.
+_MAX_LINES = 1000
+
 
 def printable(text: str, *, lines: bool = False) -> str:
     """Escape the characters of a text that could control a terminal.
@@ -164,19 +167,32 @@ def print_tree(title: str, files: dict[str, dict[str, Any]]) -> None:
     layout = layout_in(files)
     for path, file in files.items():
         content = file.get("json", file.get("text", MASK))
-        if not layout.is_newest(path) or content == MASK:
+        left_out = file.get("left_out")
+        if not layout.is_newest(path) or (content == MASK and not left_out):
+            continue
+        console.print()
+        console.print(Text(printable(path), "bold"))
+        if left_out:
+            why = f"left out, sha256 {file['sha256']}: {left_out}"
+            print_lines([f"{why}; --extract writes it"])
             continue
         text = content
         if "json" in file:
             text = json.dumps(content, indent=2, ensure_ascii=False)
-        console.print()
-        console.print(Text(printable(path), "bold"))
+        lines = text.split("\n")
         console.print(
             _syntax(
-                printable(text, lines=True),
+                printable("\n".join(lines[:_MAX_LINES]), lines=True),
                 "json" if "json" in file else "text",
             )
         )
+        print_more(len(lines) - _MAX_LINES, "lines")
+
+
+def print_more(count: int, what: str) -> None:
+    """Print how many items of a list are left out, if any."""
+    if count > 0:
+        print_lines([f"and {count:,} more {what}"])
 
 
 def _branch(branches: dict[str, Tree], directory: str) -> Tree:

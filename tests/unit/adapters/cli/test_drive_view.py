@@ -67,7 +67,7 @@ def test_nothing_is_masked_if_asked() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 5000, b"9" * 700],
+    [b"", b"{", b"\xff", b"[" * 60_000, b"9" * 5000, b"9" * 700],
     ids=lambda content: ascii(content[:5]) + str(len(content)),
 )
 def test_what_should_be_json_and_is_not_says_so(content: bytes) -> None:

@@ -26,6 +26,7 @@ def test_verify_finds_nothing_wrong_with_what_was_built(
         "format": image_format,
         "problems": [],
         "differences": [],
+        "more": 0,
     }
 
 
