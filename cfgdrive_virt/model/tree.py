@@ -13,7 +13,7 @@ from cfgdrive_virt.model.value import show
 
 #: Files and directories of a tree.  A drive has some 80, and one more for
 #: each injected file, of which nova allows 5 by default.
-MAX_ENTRIES = 4096
+MAX_ENTRIES = 2048
 #: Bytes of all paths in UTF-8, directories' too.  On a drive they have 35
 #: bytes on average; VFAT allows 256 characters, ISO9660 eight names of 64
 #: bytes.

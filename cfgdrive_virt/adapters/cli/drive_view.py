@@ -25,7 +25,7 @@ MASK = "<hidden>"
 _MAX_FILE = 64 * 1024
 #: Characters that are shown of all files together, and that each file counts
 #: for at least: a drive has some 60 files.
-_MAX_SHOWN, _MIN_SHOWN = 1024 * 1024, 4096
+_MAX_SHOWN, _MIN_SHOWN = 512 * 1024, 2048
 #: Characters of a value that differs, as JSON, and of its key.
 _MAX_VALUE, _MAX_KEY = 1000, 200
 

@@ -41,7 +41,10 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 def print_json(document: Any) -> None:
     """Print an answer as JSON, for programs."""
-    _console().out(json.dumps(document, indent=2), highlight=False)
+    # In pieces: all of them together take many times the text's memory.
+    file = _console().file
+    json.dump(document, file, indent=2)
+    file.write("\n")
 
 
 def print_facts(facts: dict[str, str]) -> None:

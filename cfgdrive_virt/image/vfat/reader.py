@@ -16,8 +16,7 @@ writer.
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import stamp
@@ -82,7 +81,7 @@ def read(data: bytes) -> Contents:
 
 def _label(volume: Volume) -> str:
     label = b"" if volume.label == _NO_LABEL else volume.label
-    for raw in _raw_entries(volume.root):
+    for raw in _raw_entries(_used(volume.root)):
         is_label = raw[11] != LONG_NAME and raw[11] & (VOLUME | DIRECTORY)
         if is_label == VOLUME and raw[0] != _DELETED:
             label = _unescaped(raw[:11])
@@ -94,17 +93,13 @@ def _files(volume: Volume) -> dict[str, bytes]:
     """Return the files of a volume, by path."""
     files: dict[str, bytes] = {}
     found = Paths()
-    used = 0
-    # Path, first cluster, parent's first cluster, bytes.
-    pending = [("", 0, 0, volume.root)]
+    # Path, first cluster, parent's first cluster, used entries.
+    pending = [("", 0, 0, _used(volume.root))]
+    used = len(pending[0][3])
     while pending:
         directory, itself, above, data = pending.pop()
         names = set()
-        raw_entries = list(itertools.islice(_raw_entries(data), _MAX_USED))
-        used += len(raw_entries)
-        if used >= _MAX_USED:
-            raise damaged(f"its directories have {_MAX_USED:,} entries")
-        for entry in _entries(raw_entries):
+        for entry in _entries(data):
             if directory and entry.short in (DOT, DOTDOT):
                 expected = itself if entry.short == DOT else above
                 _check_dots(directory, entry, expected)
@@ -114,13 +109,24 @@ def _files(volume: Volume) -> dict[str, bytes]:
                 raise damaged(f"{show(path)} appears twice")
             names.add(entry.name)
             found.add(path)
-            if entry.is_directory:
-                content = volume.content(path, entry.cluster)
-                _check_directory(path, entry, content)
-                pending.append((path, entry.cluster, itself, content))
-            else:
+            if not entry.is_directory:
                 files[path] = volume.content(path, entry.cluster, entry.size)
+                continue
+            content = volume.content(path, entry.cluster)
+            _check_directory(path, entry, content)
+            pending.append((path, entry.cluster, itself, _used(content)))
+            used += len(pending[-1][3])
+            if used > _MAX_USED * ENTRY.size:
+                raise damaged(
+                    f"its directories have more than {_MAX_USED:,} entries"
+                )
     return files
+
+
+def _used(directory: bytes) -> bytes:
+    """Return a directory's entries up to the first unused one."""
+    end = directory[:: ENTRY.size].find(_UNUSED)
+    return directory if end < 0 else directory[: end * ENTRY.size]
 
 
 def _check_dots(directory: str, entry: _Entry, expected: int) -> None:
@@ -159,17 +165,15 @@ def _path(directory: str, name: str) -> str:
 
 
 def _raw_entries(data: bytes) -> Iterator[bytes]:
-    """Yield a directory's entries up to the first unused one."""
+    """Yield a directory's used entries."""
     for at in range(0, len(data), ENTRY.size):
-        if data[at] == _UNUSED:
-            return
         yield data[at : at + ENTRY.size]
 
 
-def _entries(raw_entries: Iterable[bytes]) -> Iterator[_Entry]:
+def _entries(data: bytes) -> Iterator[_Entry]:
     """Yield files and directories, with the names that Linux shows."""
     parts: list[bytes] = []
-    for raw in raw_entries:
+    for raw in _raw_entries(data):
         if raw[0] != _DELETED and raw[11] == LONG_NAME:
             if raw[0] & LONG_LAST:
                 parts.clear()

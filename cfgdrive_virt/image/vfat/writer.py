@@ -39,7 +39,6 @@ from cfgdrive_virt.image.vfat.format import (
     EXTENDED,
     FIRST_FAT16,
     FIRST_FAT32,
-    MAX_ENTRIES,
     SIGNATURE,
     SIGNATURE_OFFSET,
     VOLUME,
@@ -63,7 +62,6 @@ _LARGEST_CLUSTER = 64 * _SECTOR
 _DISTANCE = 16
 #: fatgen103's recommendation for FAT16.
 _ROOT_ENTRIES = 512
-_MAX_ROOT_ENTRIES = 65_520
 _FIXED_DISK, _FIRST_DISK = 0xF8, 0x80
 _LABEL_SIZE = 11
 #: Jump past the builder to INT 18h: the BIOS tries the next boot device.
@@ -167,13 +165,8 @@ def _length(path: str, listing: _Listing) -> int:
     # The root has the label; others have '.' and '..'.
     count = 2 if path else 1
     count += sum(len(long) // ENTRY.size + 1 for _, long, _ in listing)
-    limit = MAX_ENTRIES if path else _MAX_ROOT_ENTRIES
-    if count > limit:
-        raise ImageError(
-            f"{show(path) if path else 'the root'} takes {count:,} entries;"
-            f" VFAT allows {limit:,} there, and a long name takes one for each"
-            " 13 characters; use several directories"
-        )
+    # A name takes 21 at most: of the 65,520 that a root may have, and the
+    # 65,536 of others, a tree's MAX_ENTRIES take two thirds.
     return count * ENTRY.size
 
 

@@ -61,7 +61,7 @@ def test_a_tree_has_no_more_files_and_directories_than_a_drive() -> None:
     with pytest.raises(ImageError) as caught:
         MetadataTree(dict.fromkeys([*paths, "c"], b""))
     assert str(caught.value) == (
-        "more than 4,096 files and directories; a drive can't have so many,"
+        "more than 2,048 files and directories; a drive can't have so many,"
         " use fewer"
     )
 

@@ -641,7 +641,7 @@ def test_more_files_than_a_drive_has_are_refused() -> None:
     # With the seven directories.
     assert len(files(crowded(MAX_ENTRIES - 7))) == MAX_ENTRIES - 7
     assert refused(crowded(MAX_ENTRIES - 6)).endswith(
-        ": more than 4,096 files and directories; a drive can't have so"
+        ": more than 2,048 files and directories; a drive can't have so"
         " many, use fewer"
     )
 
@@ -677,7 +677,7 @@ def test_directories_of_many_sectors_are_refused() -> None:
     data = crafted.image(root, directory(A).ljust(size, b"\0"))
 
     assert refused(data).startswith(
-        "'D': the directories have more than 9,437,184 bytes"
+        "'D': the directories have more than 4,718,592 bytes"
     )
 
 
@@ -704,7 +704,7 @@ def test_many_continuation_areas_are_refused() -> None:
         blocks.ljust(20 * SECTOR, b"\0"),
     )
     assert refused(data).endswith(
-        ": the continuation areas have more than 524,288 bytes"
+        ": the continuation areas have more than 262,144 bytes"
     )
 
 
