@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from cfgdrive_virt import ConfigDriveRequest
-from cfgdrive_virt.adapters.cli.drive_view import MASK, describe
+from cfgdrive_virt.adapters.cli.drive_view import (
+    MASK,
+    describe,
+    difference,
+)
+from cfgdrive_virt.metadata.compare import Difference
 from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model.tree import MetadataTree
 
@@ -118,3 +123,65 @@ def test_no_secret_of_the_sample_is_shown(sample: ConfigDriveRequest) -> None:
     tree = build_tree(sample, random_seed=sample.random_seed or SEED)
     found = json.dumps(describe(tree, show_secrets=False))
     assert secrets_in(found) == []
+
+
+@pytest.mark.parametrize("path", ["a.json", "user_data"])
+def test_a_large_file_is_described(path: str) -> None:
+    content = b'"%s"' % (b"a" * 65_534)
+    assert "left_out" not in shown(content, path, secrets=True)
+    assert shown(content + b" ", path, secrets=True) == {
+        "left_out": "more than 65,536 bytes"
+    }
+
+
+def test_of_too_much_json_none_is_shown() -> None:
+    content = b"[%s0]" % (b"[]," * 20_000)
+    files = {f"{n}.json": content + b" " * n for n in range(6)}
+    files["user_data"] = b"x"
+    found = describe(MetadataTree(files), show_secrets=True)
+    assert found.pop("user_data")["text"] == "x"
+    for file in found.values():
+        assert "json" not in file
+        assert "more than 200,000 values" in file["left_out"]
+
+
+def test_of_many_files_the_newest_version_is_shown() -> None:
+    content = json.dumps(["x" * 50_000]).encode()
+    names = ("2012-08-10", "2013-04-04", "latest")
+    files = {
+        f"openstack/{version}/{n}.json": content
+        for version in names
+        for n in range(7)
+    }
+    found = describe(MetadataTree(files), show_secrets=False)
+    assert list(found) == sorted(files)
+    told = {path: file.get("left_out") for path, file in found.items()}
+    assert not any(told[f"openstack/latest/{n}.json"] for n in range(7))
+    # Of 512 KiB, ten files and a part of the next.
+    older = [path for path in sorted(files) if "latest" not in path]
+    assert [path for path in told if told[path]] == older[4:]
+    assert len(json.dumps(found)) < 600_000
+
+
+def test_small_files_count_too() -> None:
+    files = {f"{n:04}.json": b"1" for n in range(1000)}
+    found = describe(MetadataTree(files), show_secrets=False)
+    assert sum("json" in file for file in found.values()) == 256
+
+
+def test_a_difference_is_described_where_it_is_large() -> None:
+    found = difference(
+        Difference(
+            "openstack/latest/meta_data.json",
+            "k" * 300,
+            "x" * 2000,
+            {"a": [1]},
+        ),
+        show_secrets=True,
+    )
+    assert found == {
+        "path": "openstack/latest/meta_data.json",
+        "key": "k" * 200 + "...",
+        "expected": "(2,002 bytes of JSON)",
+        "found": {"a": [1]},
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -91,3 +92,25 @@ def test_inspect_refuses_a_drive_that_was_cut_short(
 ) -> None:
     image.write_bytes(image.read_bytes()[:-2048])
     assert run("inspect", image).exit_code == 1
+
+
+def test_inspect_says_what_it_leaves_out(run: Run, tmp_path: Path) -> None:
+    below = "openstack/latest"
+    path = write_image(
+        tmp_path / "x",
+        {
+            f"{below}/a.json": json.dumps(list(range(1500))).encode(),
+            f"{below}/b.json": b'"%s"' % (b"a" * 70_000),
+        },
+    )
+    told = run("inspect", path).stdout
+    assert "  and 502 more lines\n" in told
+    assert re.search(
+        r"b\.json\n  left out, sha256 [0-9a-f]{64}: more than 65,536 bytes;"
+        r" --extract writes it\n",
+        told,
+    )
+    assert len(told) < 20_000
+    files = json.loads(run("inspect", path, "--json").stdout)["files"]
+    assert files[f"{below}/b.json"]["left_out"] == "more than 65,536 bytes"
+    assert len(files[f"{below}/a.json"]["json"]) == 1500

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cfgdrive_virt.image import read
+
 from ...samples import SAMPLE, secrets_in
 from .commands import Run, instance, write_image
 
@@ -71,3 +73,19 @@ def test_verify_tells_what_readers_would_refuse(
         "drive   damaged",
         "  openstack/latest/meta_data.json: must be there",
     ]
+
+
+def test_verify_says_how_many_more_there_are(run: Run, tmp_path: Path) -> None:
+    data = instance(config_drive=True)
+    assert run("build", "-", "-o", "x", data=data).exit_code == 0
+    files = dict(read((tmp_path / "x").read_bytes()).tree.files)
+    path = "openstack/latest/meta_data.json"
+    said = json.loads(files[path]) | {f"key{n}": n for n in range(1500)}
+    files[path] = json.dumps(said).encode()
+    write_image(tmp_path / "y", files)
+    arguments = ("verify", "y", "--instance", "-")
+    told = run(*arguments, data=data).stdout.splitlines()
+    assert told[-1] == "  and 500 more problems or differences"
+    assert len(told) == 1 + 1000 + 1
+    found = json.loads(run(*arguments, "--json", data=data).stdout)
+    assert (len(found["differences"]), found["more"]) == (1000, 500)

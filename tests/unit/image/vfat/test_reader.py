@@ -14,6 +14,7 @@ import pytest
 from cfgdrive_virt import image as images
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import vfat
+from cfgdrive_virt.model.tree import MAX_ENTRIES
 
 from .disk import FILES, SECTOR, Disk, built, without
 
@@ -467,6 +468,72 @@ def test_any_damage_is_an_error_of_ours_or_none() -> None:
             continue
         files = found.tree.files
         assert sum(map(len, files.values())) <= len(data)
+
+
+def test_more_files_than_a_drive_has_are_refused() -> None:
+    paths = [f"d/F{number}" for number in range(MAX_ENTRIES - 1)]
+    disk = Disk(built(dict.fromkeys(paths, b"")))
+    assert len(disk.read()) == MAX_ENTRIES - 1
+
+    # One more, where the directory has ended.
+    at = disk.entry(b"F1")
+    end = disk.data.index(bytes(32), at)
+    end += -(end - at) % 32
+    disk.data[end : end + 11] = b"G          "
+    assert disk.refused().startswith("more than 2,048 files and directories")
+
+
+def test_directories_full_of_deleted_entries_are_refused() -> None:
+    # The root has the label and two of the largest directories.
+    assert deleted(65_536, 65_533).read() == {}
+    assert deleted(65_536, 65_534).refused() == (
+        "damaged VFAT image: its directories have more than 131,072 entries"
+    )
+
+
+def deleted(*counts: int) -> Disk:
+    """Return a disk whose two directories have so many deleted entries."""
+    size = 65_536 * 32
+    disk = Disk(built({"A": bytes(size), "B": bytes(size)}))
+    for name, used in zip((b"A", b"B"), counts, strict=True):
+        first = disk.cluster(name)
+        start = disk.offset(first)
+        entries = b"\xe5".ljust(32, b"x") * used
+        disk.data[start : start + len(entries)] = entries
+        disk.data[disk.entry(name) + 11] = 0x10
+        disk.set(disk.entry(name) + 28, 0, 4)
+    return disk
+
+
+def test_of_a_directory_only_the_used_entries_are_parsed() -> None:
+    size = 65_536 * 32
+    disk = Disk(built({f"D{n}": bytes(size) for n in range(4)}))
+    for number in range(4):
+        at = disk.entry(b"D%d" % number)
+        disk.data[at + 11] = 0x10
+        disk.set(at + 28, 0, 4)
+    assert disk.read() == {}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["in-pieces", "reversed"])
+def test_a_file_is_put_together_in_the_order_of_its_clusters(
+    order: int,
+) -> None:
+    content = b"".join(b"%0512d" % n for n in range(8))
+    disk = Disk(built({"F": content + b"end"}))
+    first = disk.cluster(b"F")
+    # All but the last, in the other order, or in pairs.
+    clusters = list(range(first, first + 8))[::order]
+    if order == 1:
+        clusters = [clusters[n ^ 2] for n in range(8)]
+    for place, cluster in enumerate(clusters):
+        at = disk.offset(cluster)
+        disk.data[at : at + 512] = content[place * 512 :][:512]
+        following = (*clusters, first + 8)[place + 1]
+        disk.link(cluster, following)
+    disk.set(disk.entry(b"F") + 26, clusters[0])
+
+    assert disk.read() == {"F": content + b"end"}
 
 
 def test_a_bomb_is_refused_by_its_first_shared_cluster() -> None:
