@@ -718,10 +718,12 @@ def search(
     chance: random.Random,
     only: list[str],
     stop: int,
+    families: list[str],
 ) -> Iterator[tuple[str, Drive, Costs]]:
     """Yield name, parameters and costs of drives."""
     pool: list[tuple[float, Drive]] = []
-    for name, drive in FAMILIES.items():
+    for name in families or FAMILIES:
+        drive = FAMILIES[name]
         costs = measure(host, drive, only, stop)
         if costs is not None:
             pool.append((excess(costs), drive))
@@ -760,6 +762,7 @@ def main() -> None:
     parser.add_argument("--stop", type=int, default=60, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--hook", action="append", default=[])
+    parser.add_argument("--family", action="append", default=[])
     parser.add_argument(
         "--strict", action="store_true", help="fail beyond the bounds"
     )
@@ -777,6 +780,7 @@ def main() -> None:
             random.Random(arguments.seed),  # noqa: S311
             arguments.hook,
             arguments.stop,
+            arguments.family,
         )
         for name, drive, costs in found:
             number += 1
