@@ -578,12 +578,12 @@ class Host:
         """Check the drive as the source of a live migration."""
         check = DestinationCheck(UUID, (str(self.place),), None, "0" * 32)
         xml = (
-            "<domain type='kvm'><name>a</name><devices><disk type='file'"
-            f" device='disk'><source file='{self.place}'/><target dev='vda'"
+            f"<domain type='kvm'><name>a</name><uuid>{UUID}</uuid><devices>"
+            f"<disk type='file' device='disk'><source file='{self.place}'/><target dev='vda'"
             " bus='virtio'/></disk></devices></domain>"
         )
         self.driver.check_can_live_migrate_source(
-            check, xml, block_migration=True
+            UUID, check, xml, block_migration=True
         )
 
     def command(self, *arguments: str) -> None:
