@@ -579,8 +579,8 @@ class Host:
         check = DestinationCheck(UUID, (str(self.place),), None, "0" * 32)
         xml = (
             f"<domain type='kvm'><name>a</name><uuid>{UUID}</uuid><devices>"
-            f"<disk type='file' device='disk'><source file='{self.place}'/><target dev='vda'"
-            " bus='virtio'/></disk></devices></domain>"
+            f"<disk type='file' device='disk'><source file='{self.place}'/>"
+            "<target dev='vda' bus='virtio'/></disk></devices></domain>"
         )
         self.driver.check_can_live_migrate_source(
             UUID, check, xml, block_migration=True
@@ -777,7 +777,7 @@ def main() -> None:
         found = search(
             host,
             arguments.seconds,
-            random.Random(arguments.seed),  # noqa: S311
+            random.Random(arguments.seed),
             arguments.hook,
             arguments.stop,
             arguments.family,
