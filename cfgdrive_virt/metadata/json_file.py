@@ -87,6 +87,11 @@ def excess(tree: MetadataTree) -> str:
     return found
 
 
+def values_in(content: bytes) -> int:
+    """Return how many values a JSON file has at most."""
+    return 1 + sum(map(content.count, _BEFORE_VALUES))
+
+
 def _excess(files: Mapping[str, bytes]) -> str:
     size = values = 0
     counted: set[bytes] = set()
@@ -104,7 +109,7 @@ def _excess(files: Mapping[str, bytes]) -> str:
                 " vendor data smaller"
             )
         counted.add(content)
-        values += 1 + sum(map(content.count, _BEFORE_VALUES))
+        values += values_in(content)
         if values > MAX_VALUES:
             return (
                 f"its JSON files have more than {MAX_VALUES:,} values, or"

@@ -38,10 +38,17 @@ MAX_FILES = 200 * 5
 MAX_CONTENT = MAX_FILES * 10_240
 #: Bytes of all paths as a JSON file has them.
 MAX_PATHS = MAX_FILES * 255
+#: As json_file counts values, one for each path, and commas and colons in
+#: them: what is taken over is in ten versions of a file, and together must
+#: leave room below json_file.MAX_VALUES, or the drive could not be built.
+_MAX_IN_PATHS = MAX_FILES * 5
 #: Bytes as JSON; nova's API allows 255 characters.
-_MAX_PASSWORD = 4096
-#: Bytes as JSON of what vendor data services answered, normally some KiB.
-_MAX_ANSWERS = 256 * 1024
+_MAX_PASSWORD = 1024
+#: Bytes as JSON of what vendor data services answered, normally some KiB,
+#: and values in it.
+_MAX_ANSWERS, _MAX_IN_ANSWERS = 256 * 1024, 30_000
+#: libvirt's buses, and the addresses of devices on them.
+_PLACE = re.compile(r"[0-9A-Za-z:._-]{1,64}")
 
 _Document = Mapping[str, Any]
 _Known = dict[str, Any]
@@ -53,11 +60,10 @@ def recall(uuid: str, tree: MetadataTree) -> Recalled:
     bare = ConfigDriveRequest(uuid=uuid, name=uuid, hostname="unknown")
     known = recover(bare, tree)
     answers = _object(tree, _VENDOR_DATA2)
-    if _size(answers) > _MAX_ANSWERS:
+    if not _is_short(answers):
         # What is static is the operator's, and a renderer has it.
         answers = {key: answers[key] for key in answers if key != "static"}
-    if _size(answers) > _MAX_ANSWERS:
-        answers = {}
+        answers = answers if _is_short(answers) else {}
     return Recalled(known.admin_pass, known.injected_files, answers)
 
 
@@ -85,18 +91,24 @@ def check_injected(files: Sequence[InjectedFile]) -> None:
     :raises InvalidRequest: if they are too many, or too large
     """
     contents = sum(len(file.content) for file in files)
+    paths = json_file.encode([file.path for file in files])
     for given, limit, what in (
         (len(files), MAX_FILES, "files"),
         (contents, MAX_CONTENT, "bytes of content in all"),
-        (_size([file.path for file in files]), MAX_PATHS, "bytes of paths"),
+        (len(paths), MAX_PATHS, "bytes of paths"),
+        (json_file.values_in(paths), _MAX_IN_PATHS, "commas in its paths"),
     ):
         if given > limit:
             rule = f"must have at most {limit:,} {what} (it has {given:,})"
             raise InvalidRequest([Problem("injected_files", "", rule)])
 
 
-def _size(value: Any) -> int:
-    return len(json_file.encode(value))
+def _is_short(answers: Any) -> bool:
+    encoded = json_file.encode(answers)
+    return (
+        len(encoded) <= _MAX_ANSWERS
+        and json_file.values_in(encoded) <= _MAX_IN_ANSWERS
+    )
 
 
 def _object(tree: MetadataTree, path: str) -> _Document:
@@ -118,7 +130,7 @@ def _password(
     found = document.get("admin_pass")
     if request.admin_pass is not None or not isinstance(found, str):
         return {}
-    if _size(found) > _MAX_PASSWORD:
+    if len(json_file.encode(found)) > _MAX_PASSWORD:
         return {}
     return {"admin_pass": found}
 
@@ -189,6 +201,8 @@ def _located(device: Device, known: Mapping[Any, Any]) -> Device:
     found = {
         name: entry[name]
         for name in ("bus", "address")
-        if getattr(device, name) is None and entry.get(name, "none") != "none"
+        if getattr(device, name) is None
+        and entry.get(name, "none") != "none"
+        and _PLACE.fullmatch(str(entry[name]))
     }
     return dataclasses.replace(device, **found)

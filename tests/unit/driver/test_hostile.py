@@ -19,7 +19,7 @@ from cfgdrive_virt.model.status import DAMAGED, FRESH, STALE
 from cfgdrive_virt.model.tree import MetadataTree
 
 from ..samples import MAC, UUID
-from .drives import FORMATS, Make, role, wanted
+from .drives import FORMATS, NEW, Make, role, wanted
 
 LATEST = "openstack/latest/meta_data.json"
 VENDOR_DATA2 = "openstack/latest/vendor_data2.json"
@@ -179,6 +179,7 @@ class TestWhatIsTakenOver:
         "answer",
         [
             b"NaN", b'"\\ud800"', b"7" * 4200, b"[" * 980 + b"]" * 980,
+            b"[" + b"{}," * 20_000 + b"0]",
             b'{"\\udc80": 1}', b"1e999", b'"%s"' % (b"a" * 300_000),
         ],
         ids=lambda answer: ascii(answer[:9])[2:-1],
@@ -205,6 +206,7 @@ class TestWhatIsTakenOver:
         "told",
         [
             pytest.param({"admin_pass": "x" * 5000}, id="password"),
+            pytest.param({"files": [("/" + "," * 5000, 0)]}, id="commas"),
             pytest.param(
                 {"files": [("/" + "x" * 4000, 0)] * 70}, id="long-paths"
             ),
@@ -233,6 +235,27 @@ class TestWhatIsTakenOver:
         forge({LATEST: json.dumps(known).encode(), **contents})
         assert driver.status(wanted()).state == STALE
         assert driver.recall(UUID) == Recalled()
+
+    def test_leaves_room_for_what_the_request_says(
+        self, driver: ConfigDriveDriver, forge: Forge, drive: Path
+    ) -> None:
+        known = json.loads(forge({}))
+        known["admin_pass"] = "," * 1000
+        known["devices"] = [
+            {"mac": MAC, "bus": "," * 200, "address": "," * 200}
+        ]
+        known["files"] = [
+            {"path": ",,:" + "x" * 200, "content_path": f"/content/{n:04}"}
+            for n in range(1000)
+        ]
+        paths = [f"openstack/content/{n:04}" for n in range(1000)]
+        forge(
+            {LATEST: json.dumps(known).encode(), **dict.fromkeys(paths, b"")}
+        )
+        assert len(driver.recall(UUID).injected_files) == 1000
+        driver.reboot(wanted(devices=[NicDevice(mac=MAC)], **NEW))
+        assert role(drive) == "new"
+        assert len(driver.recall(UUID).injected_files) == 1000
 
     def test_makes_a_drive_that_does_not_grow_again(
         self, driver: ConfigDriveDriver, forge: Forge, drive: Path
