@@ -30,6 +30,7 @@ import struct
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -410,7 +411,8 @@ class Fat:
         tree = _tree(self.drive, files)
         total = sum(map(len, files.values())) + 96 * len(files)
         total += 32 * self.drive.deleted + MIB
-        while (total >> 10) * 1024 // self.size + len(files) > 60_000:
+        full = sum(map(bool, files.values())) + self.drive.directories
+        while total // self.size + full > 60_000:
             self.size *= 2
             if self.size == 65_536:
                 break
@@ -621,13 +623,18 @@ def _in_a_child(act: Callable[[], Any], stop: int) -> Any:
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
-        os.close(reads)
-        signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_CPU, (stop, stop))
-        resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
-        with open(writes, "w", encoding="ascii") as pipe:
-            json.dump(act(), pipe)
-        os._exit(0)
+        # Whatever happens, the copy of this program ends here.
+        try:
+            os.close(reads)
+            signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_CPU, (stop, stop))
+            resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+            with open(writes, "w", encoding="ascii") as pipe:
+                json.dump(act(), pipe)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
     os.close(writes)
     with open(reads, encoding="ascii") as pipe:
         text = pipe.read()
