@@ -80,7 +80,12 @@ def test_equal_trees_make_equal_images(files: dict[str, bytes]) -> None:
 
 @settings(strategies.PROPERTY, max_examples=15)
 @given(
-    st.lists(strategies.vfat_names, min_size=5, max_size=10, unique=True),
+    st.lists(
+        strategies.vfat_names.filter(strategies.survives_7z),
+        min_size=5,
+        max_size=10,
+        unique=True,
+    ),
     st.sampled_from(["", "x/"]),
 )
 def test_a_crowded_directory_is_read_whole(

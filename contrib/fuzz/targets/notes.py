@@ -44,6 +44,9 @@ _VALUES = (
     "x" * 4096, "x" * 4097, "", True, False, None, 0, 1, -1, 2**63 - 1, 2**64,
 )  # fmt: skip
 
+#: Characters of a note that is given to the hooks, too.
+_LONGEST = 100_000
+
 
 class Notes(Target):
     """JSON of the values that hosts exchange, and the hooks that take it."""
@@ -140,6 +143,9 @@ def _hooks(text: str, errors: list[ConfigDriveError]) -> Iterator[str]:
 
     The notes are as they were unpickled, which checks nothing.
     """
+    if len(text) > _LONGEST:
+        # Parsed here, it would take the memory that the product may not.
+        return
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
