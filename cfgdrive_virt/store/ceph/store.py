@@ -93,8 +93,10 @@ class RbdStore:
         If the drive fits into one object, the existing volume is overwritten
         atomically, even if a client has it open.
 
-        :raises StoreError: if it can't be written; the existing drive stays.
-            After a timeout there is the old drive, the new one, or none
+        :raises StoreError: if it can't be written; the existing drive stays,
+            unless the cluster fails just when a new volume takes its place:
+            then there is none.  After a timeout there is the old drive, the
+            new one, or none
         """
         location = self.location(uuid)
         self._at(location, "write", lambda at, name: at.write(name, data))
