@@ -26,7 +26,7 @@ from cfgdrive_virt.store.ceph.store import RbdStore
 _PROGRAM = Path(__file__).parents[2] / "contrib" / "ceph" / "miniceph"
 
 #: What every pool holds, empty or not.
-_POOL = {"rbd_directory", "rbd_info", "rbd_trash", "rbd_children"}
+POOL = {"rbd_directory", "rbd_info", "rbd_trash", "rbd_children"}
 
 #: Enough objects for one to be in each of the eight placement groups.
 _PROBES = [f"probe.{number}" for number in range(40)]
@@ -142,7 +142,7 @@ class Cluster:
 
     def objects(self) -> set[str]:
         """Return the objects of the pool that make volumes."""
-        return {*self.admin("rados", "-p", self.pool, "ls").split()} - _POOL
+        return {*self.admin("rados", "-p", self.pool, "ls").split()} - POOL
 
     def empty(self) -> None:
         """Remove all that the pool holds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -107,14 +108,19 @@ def state(place: Place, uuid: str) -> State:
     )
 
 
-def driver_of(root: Path, image_format: str, more: str) -> ConfigDriveDriver:
+def driver_of(
+    root: Path,
+    image_format: str,
+    more: str,
+    sleep: Callable[[float], None] = time.sleep,
+) -> ConfigDriveDriver:
     """Return a driver with a configuration of its own."""
     path = root.parent / f"{image_format}.conf"
     text = CONFIGURATION.format(root=root, image_format=image_format)
     path.write_text(text + more)
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[str(path)], default_config_dirs=[])
-    return ConfigDriveDriver(conf)
+    return ConfigDriveDriver(conf, sleep=sleep)
 
 
 @dataclasses.dataclass(slots=True)
