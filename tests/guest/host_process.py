@@ -91,6 +91,25 @@ class HostProcess:
 
         self.driver.pre_live_migration(uuid, drive, fetch)
 
+    def driver_spawn(self, request: ConfigDriveRequest) -> Drive | None:
+        """Have a drive in place, and no domain."""
+        return self._peeking("spawn", request)
+
+    def driver_destroy(self, uuid: str) -> bool:
+        """Remove all drives, and no domain."""
+        return bool(self._peeking("destroy", uuid))
+
+    def driver_pre_live_migration(
+        self, drive: MigratingDrive, data: bytes
+    ) -> None:
+        """Have a drive in place whose bytes the caller has fetched."""
+        self._peeking("pre_live_migration", drive, lambda: data)
+
+    def _peeking(self, name: str, *arguments: Any, **options: Any) -> Any:
+        with connected(self._libvirt_uri) as connection:
+            driver = self.driver.reading_by(peek_by(connection))
+            return getattr(driver, name)(*arguments, **options)
+
     def answer(
         self, name: str, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> tuple[bool, Any]:
@@ -98,9 +117,7 @@ class HostProcess:
         try:
             if name in vars(HostProcess):
                 return True, getattr(self, name)(*arguments, **options)
-            with connected(self._libvirt_uri) as connection:
-                driver = self.driver.reading_by(peek_by(connection))
-                return True, getattr(driver, name)(*arguments, **options)
+            return True, self._peeking(name, *arguments, **options)
         except Exception as error:
             return False, error
 

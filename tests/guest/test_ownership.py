@@ -102,7 +102,7 @@ class Guest:
 
 
 @contextlib.contextmanager
-def _host_of(user: int) -> Iterator[Host]:
+def host_of(user: int) -> Iterator[Host]:
     """A host whose service is that user, and whose QEMU is another one.
 
     Its libvirtd gives QEMU what a guest needs, as it does by default.
@@ -128,7 +128,7 @@ def _host_of(user: int) -> Iterator[Host]:
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
     silence()
-    with _host_of(NOBODY) as made:
+    with host_of(NOBODY) as made:
         yield made
 
 
