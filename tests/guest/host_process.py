@@ -100,10 +100,10 @@ class HostProcess:
         return bool(self._peeking("destroy", uuid))
 
     def driver_pre_live_migration(
-        self, drive: MigratingDrive, data: bytes
+        self, uuid: str, drive: MigratingDrive, data: bytes
     ) -> None:
         """Have a drive in place whose bytes the caller has fetched."""
-        self._peeking("pre_live_migration", drive, lambda: data)
+        self._peeking("pre_live_migration", uuid, drive, lambda: [data])
 
     def _peeking(self, name: str, *arguments: Any, **options: Any) -> Any:
         with connected(self._libvirt_uri) as connection:

@@ -258,19 +258,21 @@ CASES = {
         "check_can_live_migrate_destination",
         lambda g: g.call(
             "cleanup_live_migration_destination_check",
+            g.uuid,
             g.call("check_can_live_migrate_destination", g.uuid),
         ),
     ),
     "cleanup_live_migration_destination_check": Case(
         "cleanup_live_migration_destination_check",
         lambda g: g.call(
-            "cleanup_live_migration_destination_check", g.check()
+            "cleanup_live_migration_destination_check", g.uuid, g.check()
         ),
     ),
     "check_can_live_migrate_source": Case(
         "check_can_live_migrate_source",
         lambda g: g.call(
             "check_can_live_migrate_source",
+            g.uuid,
             g.check(),
             g.xml,
             block_migration=True,
@@ -280,31 +282,42 @@ CASES = {
     ),
     "read_migrating": Case(
         "read_migrating",
-        lambda g: g.call("read_migrating", g.moving()),
+        lambda g: g.call("read_migrating", g.uuid, g.moving()),
         KEPT,
         UNREADABLE,
     ),
+    "must_fetch": Case(
+        "must_fetch",
+        lambda g: g.call("must_fetch", g.uuid, g.moving()),
+        KEPT,
+    ),
     "pre_live_migration": Case(
         "pre_live_migration",
-        lambda g: g.call("driver_pre_live_migration", g.moving(), g.data),
+        lambda g: g.call(
+            "driver_pre_live_migration", g.uuid, g.moving(), g.data
+        ),
         off=True,
     ),
     "post_live_migration": Case(
         "post_live_migration",
-        lambda g: g.call("post_live_migration", g.moving()),
+        lambda g: g.call("post_live_migration", g.uuid, g.moving()),
         GONE,
         GONE,
         off=True,
     ),
     "post_live_migration_at_destination": Case(
         "post_live_migration_at_destination",
-        lambda g: g.call("post_live_migration_at_destination", g.moving()),
+        lambda g: g.call(
+            "post_live_migration_at_destination", g.uuid, g.moving()
+        ),
         KEPT,
         UNREADABLE,
     ),
     "rollback_live_migration_at_destination": Case(
         "rollback_live_migration_at_destination",
-        lambda g: g.call("rollback_live_migration_at_destination", g.moving()),
+        lambda g: g.call(
+            "rollback_live_migration_at_destination", g.uuid, g.moving()
+        ),
         GONE,
         GONE,
         off=True,

@@ -111,7 +111,7 @@ class Instance:
 
     def _check(self, driver: ConfigDriveDriver) -> DestinationCheck:
         check = driver.check_can_live_migrate_destination(self.uuid)
-        driver.cleanup_live_migration_destination_check(check)
+        driver.cleanup_live_migration_destination_check(self.uuid, check)
         return check
 
     def _check_source(
@@ -126,6 +126,7 @@ class Instance:
         check = driver.check_can_live_migrate_destination(self.uuid)
         try:
             driver.check_can_live_migrate_source(
+                self.uuid,
                 check,
                 f"<domain><devices>{disk}</devices></domain>"
                 if attached
@@ -133,7 +134,7 @@ class Instance:
                 block_migration=False,
             )
         finally:
-            driver.cleanup_live_migration_destination_check(check)
+            driver.cleanup_live_migration_destination_check(self.uuid, check)
 
     def _moving(self, name: str, *more: Any) -> Scenario:
         """Return a hook of a migration between hosts that share drives."""
@@ -143,7 +144,7 @@ class Instance:
             moving = MigratingDrive(
                 self.uuid, place, shared=True, readonly=True
             )
-            getattr(driver, name)(moving, *more)
+            getattr(driver, name)(self.uuid, moving, *more)
 
         return Scenario(name, _reads(name, call), Instance.spawned)
 
@@ -234,6 +235,7 @@ class Instance:
                 None,
             ),
             "read_migrating": self._moving("read_migrating"),
+            "must_fetch": self._moving("must_fetch"),
             "pre_live_migration": self._moving("pre_live_migration", bytes),
             "post_live_migration": self._moving("post_live_migration"),
             "post_live_migration_at_destination": self._moving(
