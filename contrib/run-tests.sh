@@ -79,9 +79,6 @@ say 'Benchmarks'
 nova=$cache/nova/bin/python
 PYTHONPATH=$root "$nova" contrib/bench -n 21 --ceph --no-goals
 
-say 'Fuzzing, a minute of each target'
-python contrib/fuzz --seconds 60 --jobs "$(nproc)"
-
 meanwhile() {
     local release
     # bash makes background jobs ignore Ctrl-C; these must not.
@@ -99,6 +96,8 @@ meanwhile() {
     "$nova" -m pytest -q --confcutdir=tests/nova/real tests/nova/real
     say 'Live migration of guests'
     pytest -q "$moving"
+    say 'Fuzzing, a minute of each target'
+    python contrib/fuzz --seconds 60
 }
 
 # Two at a time: both often wait for guests and daemons.
