@@ -277,9 +277,14 @@ class LibvirtDriver(LiveMigrationDriver):
 
 
 def _is_lost_drive(device: Any) -> bool:
-    return (
-        device.root_name == "disk"
-        and device.source_type == "file"
-        and is_drive(device.source_path or "")
-        and not Path(device.source_path).exists()
-    )
+    if (
+        device.root_name != "disk"
+        or device.source_type != "file"
+        or not is_drive(device.source_path or "")
+    ):
+        return False
+    try:
+        return not Path(device.source_path).exists()
+    except OSError:
+        # The hook says what is wrong with it.
+        return True
