@@ -65,7 +65,8 @@ size() {
     cfgdrive inspect "$drive" --json | sed -n 's/^  "size": \([0-9]*\),/\1/p'
 }
 # shellcheck disable=SC2317
-found() { cfgdrive list --json | grep -qF "\"$drive\""; }
+# Not by a pipe to grep -q, which may end before list has written all.
+found() { [[ $(cfgdrive list --json) == *"\"$drive\""* ]]; }
 
 plan=$(cfgdrive plan - --json <<<"$instance")
 drive=$(planned location)

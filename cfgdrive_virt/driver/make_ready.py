@@ -15,7 +15,7 @@ from cfgdrive_virt import policy
 from cfgdrive_virt.driver.instance_drive import Drive, InstanceDrive
 from cfgdrive_virt.driver.operation_log import Operation
 from cfgdrive_virt.driver.verification import as_found
-from cfgdrive_virt.exception import DriveUnreadable
+from cfgdrive_virt.exception import DriveUnreadable, ImageError
 from cfgdrive_virt.libvirt_xml.domain import Domain
 from cfgdrive_virt.metadata import secrets
 from cfgdrive_virt.model.decision import Decision, Machine, Verdict
@@ -128,13 +128,25 @@ def rebuilt(
 
     :param forgotten: as for :func:`keep_or_build`
     """
-    if found.contents is None:
-        without = forgotten
-        request = secrets.request_without(request, without)
-    else:
-        without = found.contents.left_out
-        request = as_found(request, found.contents)
-    return op.host.image_of(op.settings, request, image_format, without)
+    without = forgotten if found.contents is None else found.contents.left_out
+    bare = secrets.request_without(request, without)
+    if found.contents is not None:
+        try:
+            return op.host.image_of(
+                op.settings,
+                as_found(request, found.contents),
+                image_format,
+                without,
+            )
+        except ImageError as error:
+            # A guest may have written so much that there is no room for what
+            # the request says.  It must not keep its host from a new drive.
+            LOG.warning(
+                "%s; what only the drive %s says is not taken over",
+                error,
+                found.location,
+            )
+    return op.host.image_of(op.settings, bare, image_format, without)
 
 
 def _leave_unread(

@@ -35,8 +35,29 @@ class Directory:
 
     @classmethod
     def of(cls, path: Path) -> Directory:
-        """Open a directory that an operator named: links are followed."""
-        return cls(path, os.open(path, _DIRECTORY))
+        """Open a directory that an operator named: links are followed.
+
+        Root follows no link of another user, which may lead anywhere, if it
+        is the last part of the path.
+        """
+        if os.geteuid() != 0:
+            return cls(path, os.open(path, _DIRECTORY))
+        link = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            status = os.fstat(link)
+            if not stat.S_ISLNK(status.st_mode):
+                # The one that was looked at, whatever has the name now.
+                return cls(path, os.open(f"/proc/self/fd/{link}", _DIRECTORY))
+            if status.st_uid != 0:
+                raise StoreError(
+                    f"{path} is a symbolic link of user {status.st_uid}, which"
+                    " root doesn't follow; use the path it points to, or give"
+                    " the link to root (chown -h)"
+                )
+            target = path.parent / os.readlink("", dir_fd=link)
+        finally:
+            close(link)
+        return cls(path, cls.of(target).handle)
 
     # typing has Self only since Python 3.11.
     def __enter__(self) -> Directory:  # noqa: PYI034
@@ -63,7 +84,9 @@ class Directory:
             return self.below(name)
         made = self.below(name)
         try:
-            self.give(made.handle)
+            # Somebody may have put another directory in its place.
+            if not os.listdir(made.handle):
+                self.give(made.handle)
             self.flush()
         except BaseException:
             close(made.handle)

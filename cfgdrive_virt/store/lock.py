@@ -137,17 +137,26 @@ def _opened(root: Path) -> int:
         explained(f"can't open {path}"),
         top.made(DIRECTORY, 0o700) as directory,
     ):
-        handle = directory.open(_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _claim(handle, top, path)
+            new = os.O_RDWR | os.O_CREAT | os.O_EXCL
+            handle, made = directory.open(_FILE, new, 0o600), True
+        except FileExistsError:
+            handle, made = directory.open(_FILE, os.O_RDWR), False
+        try:
+            if made:
+                top.give(handle)
+            _check(handle, top, path)
         except BaseException:
             close(handle)
             raise
         return handle
 
 
-def _claim(handle: int, root: Directory, path: Path) -> None:
-    """Make sure that the lock file is the service's alone.
+def _check(handle: int, root: Directory, path: Path) -> None:
+    """Make sure that the lock file is this user's or the service's alone.
+
+    An existing file is not given to the service: its user may have moved
+    another one here.
 
     :raises StoreError: if it may be another file, to which somebody has put a
         link here
@@ -162,8 +171,6 @@ def _claim(handle: int, root: Directory, path: Path) -> None:
     if status.st_mode & 0o777 != 0o600:
         with contextlib.suppress(PermissionError):
             os.fchmod(handle, 0o600)
-    if status.st_uid != owner:
-        root.give(handle)
 
 
 def _lock(handle: int, place: int, pause: float) -> bool:

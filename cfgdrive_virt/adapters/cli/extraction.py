@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +58,8 @@ def _made(above: Directory, name: str) -> Iterator[Directory]:
     """
     with contextlib.suppress(FileNotFoundError), above.below(name) as left:
         _lock(left)
-        _remove(above, name)
+        _refuse_others(above, name)
+        _remove(above, name, left)
     os.mkdir(name, 0o700, dir_fd=above.handle)
     with above.below(name) as made:
         try:
@@ -66,7 +67,7 @@ def _made(above: Directory, name: str) -> Iterator[Directory]:
             yield made
         except BaseException:
             with contextlib.suppress(OSError):
-                _remove(above, name)
+                _remove(above, name, made)
             raise
 
 
@@ -85,9 +86,30 @@ def _lock(directory: Directory) -> None:
         ) from None
 
 
-def _remove(above: Directory, name: str) -> None:
-    # Its dir_fd is new in Python 3.11.
-    shutil.rmtree(f"/proc/self/fd/{above.handle}/{name}")
+def _refuse_others(above: Directory, name: str) -> None:
+    """Refuse to remove a directory that another user may have moved there.
+
+    :raises StoreError: if others may rename in the directory above
+    """
+    status = os.fstat(above.handle)
+    writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    sticky = status.st_mode & stat.S_ISVTX
+    if status.st_uid != os.geteuid() or (writable and not sticky):
+        raise StoreError(
+            f"{above.path / name} is in the way, and other users may have put"
+            " it there; check what it is, and remove it"
+        )
+
+
+def _remove(above: Directory, name: str, directory: Directory) -> None:
+    """Remove an open directory with all that is in it."""
+    for entry in os.listdir(directory.handle):
+        try:
+            directory.remove(entry)
+        except IsADirectoryError:
+            with directory.below(entry) as below:
+                _remove(directory, entry, below)
+    os.rmdir(name, dir_fd=above.handle)
 
 
 def _write(directory: Directory, path: str, content: bytes) -> None:

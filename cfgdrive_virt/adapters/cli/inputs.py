@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from pathlib import Path
 from typing import BinaryIO
 
 from oslo_config import cfg
@@ -24,9 +24,12 @@ from cfgdrive_virt.model.drive import RbdLocation
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.value import show
+from cfgdrive_virt.store.directory import kind
 
 _CHUNK = 1024 * 1024
 _VOLUME = "rbd:"
+#: Where a process finds what it has open.
+_OUR_PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 _MAX_UUID_BYTES = 64 * 1024 * 1024
 
@@ -139,17 +142,33 @@ def read_file(name: str, max_bytes: int) -> bytes:
     """
     try:
         if name != "-":
-            if Path(name).is_char_device():
-                raise StoreError(
-                    f"{name} is a character device; refusing to read it"
-                )
-            with open(name, "rb") as file:
+            with _opened(name) as file:
                 return _read_all(file, name, max_bytes)
         if sys.stdin is None:
             raise StoreError("standard input is closed")
         return _read_all(sys.stdin.buffer, "standard input", max_bytes)
     except OSError as error:
         raise StoreError(f"can't read {name}: {error.strerror}") from error
+
+
+def _opened(name: str) -> BinaryIO:
+    """Open a file or a block device, or a pipe that the shell made.
+
+    Whoever owns the directory may have put a pipe there, to which nobody ever
+    writes.
+    """
+    handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = open(handle, "rb")  # noqa: SIM115
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISFIFO(mode) and name.startswith(_OUR_PIPES):
+        os.set_blocking(handle, True)
+    elif not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        file.close()
+        raise StoreError(
+            f"{name} is {kind(mode)}; to read it, redirect it to standard"
+            " input, and name - instead"
+        )
+    return file
 
 
 def _read_all(file: BinaryIO, name: str, max_bytes: int) -> bytes:

@@ -72,14 +72,12 @@ def take_note(migrate_data: Any) -> tuple[bool, Note]:
     if "bdms" not in migrate_data:
         return False, None
     # The other host may have left out any field.
-    notes = [
-        note
-        for note in migrate_data.bdms
-        if "serial" in note and note.serial == _TOPIC
-    ]
-    migrate_data.bdms = [
-        note for note in migrate_data.bdms if note not in notes
-    ]
+    notes: list[Any] = []
+    others: list[Any] = []
+    for note in migrate_data.bdms:
+        ours = "serial" in note and note.serial == _TOPIC
+        (notes if ours else others).append(note)
+    migrate_data.bdms = others
     if not notes:
         return False, None
     name = notes[0].type if "type" in notes[0] else None

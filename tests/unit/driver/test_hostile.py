@@ -257,6 +257,25 @@ class TestWhatIsTakenOver:
         assert role(drive) == "new"
         assert len(driver.recall(UUID).injected_files) == 1000
 
+    def test_is_left_out_where_it_leaves_no_room(
+        self, driver: ConfigDriveDriver, forge: Forge, drive: Path
+    ) -> None:
+        # By nova's default quota, a tenant may have as much metadata.
+        metadata = {f"{n:03}": "," * 255 for n in range(128)}
+        known = json.loads(forge({}))
+        known["files"] = [
+            {"path": ",,,x", "content_path": f"/content/{n:04}"}
+            for n in range(1000)
+        ]
+        paths = [f"openstack/content/{n:04}" for n in range(1000)]
+        forge(
+            {LATEST: json.dumps(known).encode(), **dict.fromkeys(paths, b"")}
+        )
+        for act in (driver.reboot, driver.refresh):
+            act(wanted(metadata=metadata))
+            assert driver.status(wanted(metadata=metadata)).state == FRESH
+            assert driver.recall(UUID).injected_files == ()
+
     def test_makes_a_drive_that_does_not_grow_again(
         self, driver: ConfigDriveDriver, forge: Forge, drive: Path
     ) -> None:

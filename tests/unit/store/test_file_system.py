@@ -65,7 +65,7 @@ def test_without_nameless_files_direct_io_is_asked_of_one_with_a_name(
     def open_(path: Any, flags: int, *rest: Any, **options: Any) -> int:
         if flags & os.O_TMPFILE == os.O_TMPFILE:
             raise OSError(number, os.strerror(number))
-        if flags & os.O_DIRECTORY:
+        if flags & (os.O_DIRECTORY | os.O_PATH):
             return real(path, flags, *rest, **options)
         assert flags & os.O_DIRECT
         opened.append(Path(path).name)

@@ -168,3 +168,57 @@ def test_a_foreign_lock_file_is_told(instances: Path, away: Path) -> None:
     os.chown(path, NOBODY, NOBODY)
     with pytest.raises(StoreError, match=f"owner {NOBODY}, not one name and"):
         take(instances)
+
+
+@AS_ROOT
+def test_a_file_that_was_moved_to_the_locks_name_keeps_its_owner(
+    instances: Path,
+) -> None:
+    os.chown(instances, NOBODY, NOBODY)
+    (instances / "locks").mkdir()
+    path = instances / "locks" / "cfgdrive-virt"
+    path.write_bytes(b"root's")
+    path.chmod(0o600)
+    take(instances)
+    assert path.stat().st_uid == 0
+
+
+@AS_ROOT
+def test_a_directory_that_is_not_new_keeps_its_owner(
+    instances: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(instances, NOBODY, NOBODY)
+    others = instances / "others"
+    others.mkdir()
+    (others / "file").touch()
+    real = os.mkdir
+
+    def swap(name: str, mode: int, *, dir_fd: int) -> None:
+        real(name, mode, dir_fd=dir_fd)
+        (instances / name).rmdir()
+        others.rename(instances / name)
+
+    monkeypatch.setattr(os, "mkdir", swap)
+    FileStore(instances).write(UUID, NEW)
+    assert (instances / UUID).stat().st_uid == 0
+    assert (instances / UUID / "file").exists()
+
+
+@AS_ROOT
+@pytest.mark.parametrize("owner", [0, NOBODY])
+def test_root_follows_its_own_links_to_instances_path_only(
+    tmp_path: Path, instances: Path, owner: int
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("instances")
+    os.chown(link, owner, owner, follow_symlinks=False)
+    store = FileStore(link)
+    if owner == 0:
+        assert store.write(UUID, NEW).path == link / UUID / "disk.config"
+        assert store.read(store.location(UUID), 1 << 20) == NEW
+        return
+    with pytest.raises(StoreError, match="which root doesn't follow"):
+        store.write(UUID, NEW)
+    with pytest.raises(StoreError, match="which root doesn't follow"):
+        take(link)
+    assert list(instances.iterdir()) == []

@@ -17,6 +17,10 @@ from cfgdrive_virt.model.tree import MetadataTree
 
 from ...processes import NOBODY, Child, as_nobody
 
+AS_ROOT = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can give files away"
+)
+
 
 def test_a_tree_is_extracted_for_its_owners_eyes_only(
     tmp_path: Path,
@@ -135,3 +139,18 @@ def test_a_directory_without_rights_is_told() -> None:
         "StoreError: can't extract to /etc/new: permission denied; check"
         " the directory's owner (EACCES)"
     )
+
+
+@AS_ROOT
+@pytest.mark.parametrize("owner", [NOBODY, 0])
+def test_what_another_user_may_have_moved_there_is_not_removed(
+    tmp_path: Path, owner: int
+) -> None:
+    left = tmp_path / temporary_name("new")
+    left.mkdir()
+    (left / "precious").touch()
+    os.chown(tmp_path, owner, owner)
+    tmp_path.chmod(0o755 if owner else 0o777)
+    with pytest.raises(StoreError, match="other users may have put it there"):
+        extract(MetadataTree({"c": b"x"}), tmp_path / "new")
+    assert (left / "precious").exists()

@@ -114,3 +114,12 @@ def test_inspect_says_what_it_leaves_out(run: Run, tmp_path: Path) -> None:
     files = json.loads(run("inspect", path, "--json").stdout)["files"]
     assert files[f"{below}/b.json"]["left_out"] == "more than 65,536 bytes"
     assert len(files[f"{below}/a.json"]["json"]) == 1500
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(
+    run: Run, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "drive")
+    result = run("inspect", tmp_path / "drive")
+    assert result.exit_code == 1
+    assert "drive is a pipe; to read it, redirect it" in result.stderr
