@@ -258,7 +258,7 @@ class TestWhatIsTakenOver:
         assert len(driver.recall(UUID).injected_files) == 1000
 
     def test_is_left_out_where_it_leaves_no_room(
-        self, driver: ConfigDriveDriver, forge: Forge, drive: Path
+        self, driver: ConfigDriveDriver, forge: Forge
     ) -> None:
         # By nova's default quota, a tenant may have as much metadata.
         metadata = {f"{n:03}": "," * 255 for n in range(128)}
