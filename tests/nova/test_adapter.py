@@ -93,6 +93,22 @@ class TestFiles:
         ]
         assert made["openstack/content/0000"] == b"hi"
 
+    def test_leave_out_what_leaves_no_room_for_what_nova_says(
+        self, drives: oracle.Drives, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        spawn = oracle.Spawn(
+            instance={"metadata": {f"{n:03}": "," * 255 for n in range(128)}}
+        )
+        known = Recalled(
+            "secret",
+            tuple(
+                InjectedFile(path=f",,,{n}", content=b"x") for n in range(1000)
+            ),
+        )
+        made = rendered(drives, spawn, known)
+        assert told(made) == told(drives.of_nova(spawn))
+        assert "What only the config drive of instance" in caplog.text
+
     @pytest.mark.parametrize(
         ("answer", "kept"),
         [({}, {"rack": "r12"}), ({"rack": "r13"}, {"rack": "r13"})],

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nova.api.metadata import base as instance_metadata
 
+from cfgdrive_virt.exception import ImageError
+from cfgdrive_virt.metadata import json_file
 from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.request import RenderedRequest
+from cfgdrive_virt.model.tree import MetadataTree
+
+LOG = logging.getLogger(__name__)
 
 #: The image properties that influence a drive.
 _PROPERTIES = (
@@ -62,8 +68,36 @@ def rendered(
     """Return the request, with the files that nova's own driver would write.
 
     :param known: values that nova has only when it creates an instance, as
-        read from the existing drive
+        read from the existing drive.  They are left out if they leave no room
+        for the others: a guest may have written them, and must not keep its
+        host from a new drive
     """
+    arguments = (instance, network_info, injected_files, admin_pass)
+    files = _files(*arguments, known)
+    if known != Recalled() and not _fits(files):
+        LOG.warning(
+            "What only the config drive of instance %s says is not taken"
+            " over: it leaves no room for what nova says",
+            instance.uuid,
+        )
+        files = _files(*arguments, Recalled())
+    return request_of(instance, files=files)
+
+
+def _fits(files: Mapping[str, bytes]) -> bool:
+    try:
+        return not json_file.excess(MetadataTree(files))
+    except ImageError:
+        return False
+
+
+def _files(
+    instance: Any,
+    network_info: Any,
+    injected_files: Iterable[tuple[str, bytes]] | None,
+    admin_pass: str | None,
+    known: Recalled,
+) -> dict[str, bytes]:
     if not injected_files:
         injected_files = [
             (file.path, file.content) for file in known.injected_files
@@ -79,7 +113,7 @@ def rendered(
         path: data.encode() if isinstance(data, str) else data
         for path, data in instance_md.metadata_for_config_drive()
     }
-    return request_of(instance, files=_with_vendor_data(files, known))
+    return _with_vendor_data(files, known)
 
 
 def _with_vendor_data(
