@@ -97,7 +97,7 @@ meanwhile() {
     say 'Live migration of guests'
     pytest -q "$moving"
     say 'Fuzzing, a minute of each target'
-    python contrib/fuzz --seconds 60
+    python contrib/fuzz --seconds 60 --jobs 2
 }
 
 # Two at a time: both often wait for guests and daemons.
