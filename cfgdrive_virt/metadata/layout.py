@@ -52,7 +52,9 @@ class Recalled:
     """
 
     admin_pass: str | None = dataclasses.field(default=None, repr=False)
-    injected_files: tuple[InjectedFile, ...] = ()
+    injected_files: tuple[InjectedFile, ...] = dataclasses.field(
+        default=(), repr=False
+    )
     vendor_data2: Mapping[str, Any] = dataclasses.field(
         default_factory=dict, repr=False
     )
