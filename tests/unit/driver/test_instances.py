@@ -75,13 +75,15 @@ def test_nothing_is_listed_however_many_instances_there_are(
     driver: ConfigDriveDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed: list[Any] = []
-    for name in ("listdir", "scandir"):
-        real = getattr(os, name)
-        monkeypatch.setattr(
-            os,
-            name,
-            lambda path=".", real=real: listed.append(path) or real(path),
-        )
+    real = os.listdir
+
+    def listdir(path: Any) -> list[str]:
+        # A new directory is empty.
+        listed.extend(real(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    monkeypatch.setattr(os, "scandir", listed.append)
     driver.plan(wanted())
     with driver.locked(UUID):
         driver.spawn(wanted())
