@@ -28,7 +28,6 @@ from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.status import Status
 from cfgdrive_virt.store.base import Store
 from cfgdrive_virt.store.file import FileStore
-from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)
 
@@ -223,7 +222,7 @@ class InstanceDrive:
         retries = self.settings.rbd_destroy_retries if retry else 0
         for left in range(retries, -1, -1):
             try:
-                with _locked(self.settings, self.uuid):
+                with stores.lock_of(self.settings, self.uuid):
                     return self.delete()
             except DriveInUse as error:
                 if not left:
@@ -284,10 +283,6 @@ class InstanceDrives:
     peek: Peek | None
     sleep: Callable[[float], None]
 
-    def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the instance's ``drive`` lock."""
-        return _locked(self.settings, self.uuid)
-
     @property
     def current(self) -> InstanceDrive:
         """Return the drive in the place where new ones are built."""
@@ -331,9 +326,3 @@ class InstanceDrives:
         return InstanceDrive(
             self.uuid, store, self.settings, self.peek, self.sleep
         )
-
-
-def _locked(
-    settings: Settings, uuid: str
-) -> contextlib.AbstractContextManager[None]:
-    return locked(settings.instances_path, uuid, timeout=settings.lock_timeout)

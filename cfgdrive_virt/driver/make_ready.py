@@ -129,7 +129,6 @@ def rebuilt(
     :param forgotten: as for :func:`keep_or_build`
     """
     without = forgotten if found.contents is None else found.contents.left_out
-    bare = secrets.request_without(request, without)
     if found.contents is not None:
         try:
             return op.host.image_of(
@@ -146,6 +145,7 @@ def rebuilt(
                 error,
                 found.location,
             )
+    bare = secrets.request_without(request, without)
     return op.host.image_of(op.settings, bare, image_format, without)
 
 

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+from cfgdrive_virt.driver import stores
 from cfgdrive_virt.driver.host import Host
 from cfgdrive_virt.driver.instance_drive import (
     Drive,
@@ -48,7 +49,7 @@ class Operation:
         :raises StoreError: on entry, if the lock file can't be used, or the
             lock isn't free in time
         """
-        return self.drives.locked()
+        return stores.lock_of(self.settings, self.uuid)
 
     def left_alone(self, drive: InstanceDrive, unread: bool = False) -> Drive:
         """Finish without a change of the drive.

@@ -10,7 +10,6 @@ from cfgdrive_virt.driver import stores
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import StoredDrive
 from cfgdrive_virt.model.settings import Settings
-from cfgdrive_virt.store.lock import locked
 
 LOG = logging.getLogger(__name__)
 
@@ -86,11 +85,7 @@ def _remove(settings: Settings, drive: StoredDrive) -> str:
     location = drive.location
     store = stores.store_of(settings)
     try:
-        with locked(
-            settings.instances_path,
-            location.uuid,
-            timeout=settings.lock_timeout,
-        ):
+        with stores.lock_of(settings, location.uuid):
             # Listing a large pool takes a while.
             if store.look(location) != drive:
                 return f"{location} has changed since it was listed"

@@ -15,7 +15,6 @@ from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import checked_uuid
-from cfgdrive_virt.store.lock import locked
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -156,10 +155,4 @@ class Planner(Hooks):
         :raises StoreError: on entry, if the lock file can't be used, or the
             lock isn't free in time
         """
-        settings = self.settings
-        return locked(
-            settings.instances_path,
-            checked_uuid(uuid),
-            "domain",
-            timeout=settings.lock_timeout,
-        )
+        return stores.lock_of(self.settings, checked_uuid(uuid), "domain")

@@ -1,6 +1,8 @@
-"""The settings decide where drives are kept, and how QEMU opens them."""
+"""The settings decide where drives and locks are, and how QEMU opens drives."""
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager
 
 from cfgdrive_virt.exception import InvalidConfiguration
 from cfgdrive_virt.model.drive import NAME, CephAccess
@@ -9,6 +11,7 @@ from cfgdrive_virt.store import file_system
 from cfgdrive_virt.store.base import Store
 from cfgdrive_virt.store.ceph.store import RbdStore
 from cfgdrive_virt.store.file import RESIZE_SUFFIX, FileStore
+from cfgdrive_virt.store.lock import locked
 
 #: Bytes that a drive built by others may have, whatever ours may.
 _SIZE_LIMIT = 256 * 1024 * 1024
@@ -17,6 +20,20 @@ _SIZE_LIMIT = 256 * 1024 * 1024
 def size_limit(settings: Settings) -> int:
     """Return how many bytes a drive may have to be read."""
     return max(_SIZE_LIMIT, settings.max_drive_size)
+
+
+def lock_of(
+    settings: Settings, uuid: str, what: str = "drive"
+) -> AbstractContextManager[None]:
+    """Hold one of an instance's locks: see :mod:`cfgdrive_virt.store.lock`.
+
+    :param what: ``drive`` or ``domain``
+    :raises StoreError: on entry, if the lock file can't be used, or the lock
+        isn't free in time
+    """
+    return locked(
+        settings.instances_path, uuid, what, timeout=settings.lock_timeout
+    )
 
 
 def store_of(settings: Settings, name: str = NAME) -> Store:

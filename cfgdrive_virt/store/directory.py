@@ -11,6 +11,7 @@ The methods raise OSError; callers explain it (see ``os_error``).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -20,6 +21,8 @@ from cfgdrive_virt.exception import StoreError
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: Don't follow a link, and don't wait for the other end of a pipe.
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: Links after which Linux gives up.
+_LINKS = 40
 
 
 class Directory:
@@ -42,22 +45,25 @@ class Directory:
         """
         if os.geteuid() != 0:
             return cls(path, os.open(path, _DIRECTORY))
-        link = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            status = os.fstat(link)
-            if not stat.S_ISLNK(status.st_mode):
-                # The one that was looked at, whatever has the name now.
-                return cls(path, os.open(f"/proc/self/fd/{link}", _DIRECTORY))
-            if status.st_uid != 0:
-                raise StoreError(
-                    f"{path} is a symbolic link of user {status.st_uid}, which"
-                    " root doesn't follow; use the path it points to, or give"
-                    " the link to root (chown -h)"
-                )
-            target = path.parent / os.readlink("", dir_fd=link)
-        finally:
-            close(link)
-        return cls(path, cls.of(target).handle)
+        place = path
+        for _ in range(_LINKS):
+            found = os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                status = os.fstat(found)
+                if not stat.S_ISLNK(status.st_mode):
+                    # The one that was looked at, whatever has the name now.
+                    known = f"/proc/self/fd/{found}"
+                    return cls(path, os.open(known, _DIRECTORY))
+                if status.st_uid != 0:
+                    raise StoreError(
+                        f"{place} is a symbolic link of user {status.st_uid},"
+                        " which root doesn't follow; use the path it points"
+                        " to, or give the link to root (chown -h)"
+                    )
+                place = place.parent / os.readlink("", dir_fd=found)
+            finally:
+                close(found)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
     # typing has Self only since Python 3.11.
     def __enter__(self) -> Directory:  # noqa: PYI034
@@ -109,6 +115,24 @@ class Directory:
             close(handle)
             raise
         return handle
+
+    def touch(self, name: str) -> bool:
+        """Make an empty file, with this directory's owner.
+
+        Tell whether it is new; what has the name already stays as it is.
+        """
+        try:
+            handle = self.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            return False
+        try:
+            self.give(handle)
+        except BaseException:
+            self.remove(name)
+            raise
+        finally:
+            close(handle)
+        return True
 
     def status(self, name: str) -> os.stat_result | None:
         """Return what a name stands for; None if there is nothing."""

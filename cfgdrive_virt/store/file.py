@@ -11,7 +11,6 @@ import fcntl
 import os
 import re
 import stat
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from cfgdrive_virt.model.drive import (
     StoredDrive,
     is_built_here,
 )
+from cfgdrive_virt.store import lock
 from cfgdrive_virt.store.atomic_write import write_file
 from cfgdrive_virt.store.directory import Directory, close, kind
 from cfgdrive_virt.store.os_error import MissingError, explained
@@ -138,7 +138,7 @@ class FileStore:
         """
         location = self.location(uuid)
         path = location.path
-        with self._made(path) as (root, home):
+        with made_home(self.root, path.parent.name) as (root, home):
             with explained(f"can't access {path}"):
                 _has_drive(home, path.name)
             write_file(
@@ -163,7 +163,7 @@ class FileStore:
         self.exists(uuid)
         if there:
             with (
-                self._made(target) as (_, to),
+                made_home(self.root, target.parent.name) as (_, to),
                 explained(f"can't move {source} to {target}"),
                 home_of(source) as home,
             ):
@@ -232,28 +232,6 @@ class FileStore:
         with explained(f"can't remove {location}"):
             return _remove(location.path, (MIGRATING,))
 
-    @contextlib.contextmanager
-    def _made(self, path: Path) -> Iterator[tuple[Directory, Directory]]:
-        """Open the root and the directory of a drive, made if missing.
-
-        A new one is removed again after an error.
-        """
-        name = path.parent.name
-        with explained(f"can't create {path.parent}"):
-            root = Directory.of(self.root)
-        with root:
-            with explained(f"can't access {path.parent}"):
-                had = _is_home(root, name)
-            try:
-                with explained(f"can't create {path.parent}"):
-                    home = root.made(name, 0o755)
-                with home:
-                    yield root, home
-            except BaseException:
-                if not had:
-                    root.remove_empty(name)
-                raise
-
 
 @contextlib.contextmanager
 def home_of(path: Path) -> Iterator[Directory | None]:
@@ -269,6 +247,31 @@ def home_of(path: Path) -> Iterator[Directory | None]:
             if _is_home(root, path.parent.name):
                 home = stack.enter_context(root.below(path.parent.name))
         yield home
+
+
+@contextlib.contextmanager
+def made_home(root: Path, name: str) -> Iterator[tuple[Directory, Directory]]:
+    """Open instances_path and an instance's directory, made if missing.
+
+    A new one is removed again after an error.
+
+    :raises StoreError: if it can't be made, or is something else
+    """
+    place = root / name
+    with explained(f"can't create {place}"):
+        top = Directory.of(root)
+    with top:
+        with explained(f"can't access {place}"):
+            had = _is_home(top, name)
+        try:
+            with explained(f"can't create {place}"):
+                home = top.made(name, 0o755)
+            with home:
+                yield top, home
+        except BaseException:
+            if not had:
+                top.remove_empty(name)
+            raise
 
 
 def _is_home(root: Directory, name: str) -> bool:
@@ -393,10 +396,9 @@ def _lock_holders(handle: int) -> tuple[str, ...]:
 
     Source: fcntl(2); the holders of open file description locks are unknown.
     """
-    # struct flock: type, whence, start, length (0: to the end), pid
-    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    asked = lock.record(fcntl.F_WRLCK)
     answer = fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked)
-    kind_of_lock, _, _, _, pid = struct.unpack("hhqqi4x", answer)
+    kind_of_lock, pid = lock.kind_and_holder(answer)
     if kind_of_lock == fcntl.F_UNLCK:
         return ()
     return (f"process {pid}" if pid > 0 else "a process that locked it",)

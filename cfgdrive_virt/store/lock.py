@@ -41,6 +41,9 @@ _KINDS = ("drive", "domain")
 #: systems.
 _DIGITS = 7
 
+#: struct flock: type, whence, start, length, pid.
+_RECORD = "hhqqi4x"
+
 #: Seconds between two attempts, and until a caller that waits says so.
 _FIRST_PAUSE, _LONGEST_PAUSE, _SILENCE = 0.001, 0.05, 10
 
@@ -108,6 +111,22 @@ def locked(
         semaphore.release()
 
 
+def record(kind: int, start: int = 0, length: int = 0) -> bytes:
+    """Return what fcntl(2) wants to know of a lock (struct flock).
+
+    :param kind: such as ``fcntl.F_WRLCK``
+    :param start: the first byte
+    :param length: in bytes; 0: to the end of the file
+    """
+    return struct.pack(_RECORD, kind, os.SEEK_SET, start, length, 0)
+
+
+def kind_and_holder(answer: bytes) -> tuple[int, int]:
+    """Return the kind and the process of fcntl's answer."""
+    kind, _, _, _, pid = struct.unpack(_RECORD, answer)
+    return kind, pid
+
+
 def _wait(
     attempt: Callable[[float], bool], name: str, holder: str, end: float
 ) -> None:
@@ -137,6 +156,9 @@ def _opened(root: Path) -> int:
         explained(f"can't open {path}"),
         top.made(DIRECTORY, 0o700) as directory,
     ):
+        # nova makes it for everybody to read, and locks are only its own.
+        if _owner(directory.handle) == _owner(top.handle):
+            _keep_private(directory.handle, 0o700)
         try:
             new = os.O_RDWR | os.O_CREAT | os.O_EXCL
             handle, made = directory.open(_FILE, new, 0o600), True
@@ -162,21 +184,29 @@ def _check(handle: int, root: Directory, path: Path) -> None:
         link here
     """
     status = os.fstat(handle)
-    owner = os.fstat(root.handle).st_uid
+    owner = _owner(root.handle)
     if status.st_nlink != 1 or status.st_uid not in (owner, os.geteuid()):
         raise StoreError(
             f"{path} has {status.st_nlink} names and owner {status.st_uid},"
             f" not one name and owner {owner}; check what it is, and remove it"
         )
-    if status.st_mode & 0o777 != 0o600:
+    _keep_private(handle, 0o600)
+
+
+def _owner(handle: int) -> int:
+    return os.fstat(handle).st_uid
+
+
+def _keep_private(handle: int, mode: int) -> None:
+    """Take away what others may do with a file or directory."""
+    if os.fstat(handle).st_mode & 0o777 != mode:
         with contextlib.suppress(PermissionError):
-            os.fchmod(handle, 0o600)
+            os.fchmod(handle, mode)
 
 
 def _lock(handle: int, place: int, pause: float) -> bool:
     """Try to lock one byte; wait after a failure."""
-    # struct flock: type, whence, start, length, pid
-    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)
+    asked = record(fcntl.F_WRLCK, place, 1)
     try:
         fcntl.fcntl(handle, fcntl.F_OFD_SETLK, asked)
     except OSError as error:
@@ -194,7 +224,6 @@ def _release(handle: int) -> None:
         return
     _HELD.handles.discard(handle)
     # A child's copy must not keep the lock.
-    unlocked = struct.pack("hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
     with contextlib.suppress(OSError):
-        fcntl.fcntl(handle, fcntl.F_OFD_SETLK, unlocked)
+        fcntl.fcntl(handle, fcntl.F_OFD_SETLK, record(fcntl.F_UNLCK))
     close(handle)

@@ -10,6 +10,7 @@ a guest, until the guest arrives.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -18,11 +19,10 @@ from pathlib import Path
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import NAME, FileLocation, Location
 from cfgdrive_virt.store import lock
-from cfgdrive_virt.store.directory import Directory, close
-from cfgdrive_virt.store.file import MIGRATING, home_of
+from cfgdrive_virt.store.directory import Directory
+from cfgdrive_virt.store.file import MIGRATING, home_of, made_home
 from cfgdrive_virt.store.os_error import MissingError, explained
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _MARK = f"{NAME}{MIGRATING}"
 
 
@@ -39,11 +39,8 @@ def make_test_file(root: Path, uuid: str, name: str) -> None:
         Directory.of(root) as top,
         top.made(lock.DIRECTORY, 0o700) as locks,
     ):
-        handle = locks.open(path.name, _NEW_FILE)
-        try:
-            locks.give(handle)
-        finally:
-            close(handle)
+        if not locks.touch(path.name):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def sees_test_file(root: Path, uuid: str, name: str) -> bool:
@@ -81,31 +78,16 @@ def inode(location: Location) -> int:
 def awaiting_guest(root: Path, location: Location) -> Iterator[None]:
     """Record that the drive, written inside the context, awaits its guest."""
     path = _path(location)
-    name = path.parent.name
-    with explained(f"can't access {path}"), home_of(path) as home:
-        had_home = home is not None
-        had_mark = home is not None and home.status(_MARK) is not None
-    try:
-        with (
-            explained(f"can't create {path.with_name(_MARK)}"),
-            Directory.of(root) as top,
-            top.made(name, 0o755) as home,
-        ):
-            if not had_mark:
-                handle = home.open(_MARK, _NEW_FILE)
-                try:
-                    home.give(handle)
-                finally:
-                    close(handle)
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError, StoreError):
-            if not had_mark:
-                stop_awaiting(location)
-            if not had_home:
-                with Directory.of(root) as top:
-                    top.remove_empty(name)
-        raise
+    with made_home(root, path.parent.name) as (_, home):
+        with explained(f"can't create {path.with_name(_MARK)}"):
+            new = home.touch(_MARK)
+        try:
+            yield
+        except BaseException:
+            if new:
+                with contextlib.suppress(OSError):
+                    home.remove(_MARK)
+            raise
 
 
 def awaits_guest(location: Location) -> bool:

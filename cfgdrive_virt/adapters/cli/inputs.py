@@ -158,17 +158,16 @@ def _opened(name: str) -> BinaryIO:
     writes.
     """
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    file = open(handle, "rb")  # noqa: SIM115
     mode = os.fstat(handle).st_mode
     if stat.S_ISFIFO(mode) and name.startswith(_OUR_PIPES):
         os.set_blocking(handle, True)
     elif not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
-        file.close()
+        os.close(handle)
         raise StoreError(
             f"{name} is {kind(mode)}; to read it, redirect it to standard"
             " input, and name - instead"
         )
-    return file
+    return open(handle, "rb")
 
 
 def _read_all(file: BinaryIO, name: str, max_bytes: int) -> bytes:

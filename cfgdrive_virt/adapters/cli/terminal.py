@@ -118,24 +118,19 @@ def print_rows(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
     console = _console()
     widths: list[int] = []
     for row in rows:
-        if not widths:
-            widths = [len(name) for name in row]
-            cells = [_column(value) for value in row.values()]
-            console.print(Text(_line(list(row), cells, widths), "bold"))
-        cells = [_column(value) for value in row.values()]
-        console.out(_line(cells, cells, widths), highlight=False)
+        names = list(row)
+        cells = [printable(_column(value)) for value in row.values()]
+        # Columns become wider, never narrower.
+        widest = widths or [len(name) for name in names]
+        lengths = zip(widest, map(len, cells), strict=True)
+        is_first, widths = not widths, [max(pair) for pair in lengths]
+        if is_first:
+            console.print(Text(_line(names, widths), "bold"))
+        console.out(_line(cells, widths), highlight=False)
 
 
-def _line(cells: list[str], widest: list[str], widths: list[int]) -> str:
-    """Return a line of a table; its columns become wider, never narrower."""
-    safe = [printable(cell) for cell in cells]
-    widths[:] = [
-        max(width, len(printable(cell)))
-        for width, cell in zip(widths, widest, strict=True)
-    ]
-    padded = (
-        cell.ljust(width) for cell, width in zip(safe, widths, strict=True)
-    )
+def _line(cells: list[str], widths: list[int]) -> str:
+    padded = map(str.ljust, cells, widths)
     return "  ".join(padded).rstrip()
 
 

@@ -222,3 +222,36 @@ def test_root_follows_its_own_links_to_instances_path_only(
     with pytest.raises(StoreError, match="which root doesn't follow"):
         take(link)
     assert list(instances.iterdir()) == []
+
+
+@AS_ROOT
+def test_links_that_lead_round_in_a_circle_are_told(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    with pytest.raises(StoreError, match="ELOOP"):
+        take(tmp_path / "one")
+
+
+@AS_ROOT
+def test_root_follows_a_chain_of_its_own_links(
+    tmp_path: Path, instances: Path
+) -> None:
+    (tmp_path / "one").symlink_to(tmp_path / "other")
+    (tmp_path / "other").symlink_to(instances)
+    FileStore(tmp_path / "one").write(UUID, NEW)
+    assert (instances / UUID / "disk.config").read_bytes() == NEW
+
+
+@AS_ROOT
+def test_a_directory_of_locks_that_all_could_read_is_the_services(
+    instances: Path,
+) -> None:
+    os.chown(instances, NOBODY, NOBODY)
+    locks = instances / "locks"
+    locks.mkdir(mode=0o755)
+    # Root's may have been moved there.
+    take(instances)
+    assert stat.S_IMODE(locks.stat().st_mode) == 0o755
+    os.chown(locks, NOBODY, NOBODY)
+    take(instances)
+    assert stat.S_IMODE(locks.stat().st_mode) == 0o700

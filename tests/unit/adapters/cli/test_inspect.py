@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cfgdrive_virt.adapters.cli import inputs
+from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.image import read
 
 from ...samples import SECRETS, secrets_in
@@ -123,3 +125,13 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(
     result = run("inspect", tmp_path / "drive")
     assert result.exit_code == 1
     assert "drive is a pipe; to read it, redirect it" in result.stderr
+
+
+def test_a_directory_is_no_drive_and_leaves_nothing_open(
+    tmp_path: Path,
+) -> None:
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        with pytest.raises(StoreError, match="is a directory"):
+            inputs.read_file(str(tmp_path), 1)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
