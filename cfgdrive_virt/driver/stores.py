@@ -1,4 +1,4 @@
-"""The settings decide where drives and locks are, and how QEMU opens drives."""
+"""The settings decide on a drive's place, its lock, and how QEMU opens it."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-from cfgdrive_virt.model import rules
+from cfgdrive_virt.model import json_text, rules
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
@@ -45,15 +45,7 @@ def load(content: bytes) -> Any:
     :raises ValueError: if it is not valid JSON.  The error may hold the
         content: do not chain it
     """
-    try:
-        return json.loads(
-            content,
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=_refuse,
-        )
-    except RecursionError:
-        raise ValueError("must not be nested so deeply") from None
+    return json_text.load(content, max_digits=_MAX_DIGITS)
 
 
 def document(tree: MetadataTree, path: str) -> Any:
@@ -118,21 +110,3 @@ def _excess(files: Mapping[str, bytes]) -> str:
                 " smaller"
             )
     return ""
-
-
-def _integer(digits: str) -> int:
-    return int(_short(digits))
-
-
-def _float(digits: str) -> float:
-    return float(_short(digits))
-
-
-def _short(digits: str) -> str:
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError("must have numbers of fewer digits")
-    return digits
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"must have finite numbers, not {name}")

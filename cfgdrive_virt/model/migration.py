@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from cfgdrive_virt.exception import InvalidRequest, MigrationRefused, Problem
-from cfgdrive_virt.model import peer_json, rules
+from cfgdrive_virt.model import json_text, rules
 from cfgdrive_virt.model.value import Value, checked, show
 
 #: Largest JSON text of a value, in characters; two long paths fit.
@@ -159,7 +159,7 @@ class _PeerValue(Value):
         :raises MigrationRefused: as :meth:`from_mapping`, or if it isn't JSON
         """
         try:
-            document = peer_json.load(text, _MAX_JSON)
+            document = json_text.load_sent(text, _MAX_JSON)
         except ValueError as error:
             raise MigrationRefused(
                 f"{cls.__name__} of a live migration {error}"

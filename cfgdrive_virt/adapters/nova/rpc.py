@@ -22,7 +22,7 @@ from nova import exception, objects, rpc
 from nova.virt.configdrive import CONFIGDRIVESIZE_BYTES
 
 from cfgdrive_virt.exception import MigrationRefused
-from cfgdrive_virt.model import peer_json, rules
+from cfgdrive_virt.model import json_text, rules
 from cfgdrive_virt.model.drive import NAME
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 from cfgdrive_virt.model.value import show
@@ -104,7 +104,7 @@ def has_iso(disk_info: object) -> bool:
     if disk_info is None or disk_info == "":
         return False
     try:
-        disks = peer_json.load(disk_info, _LONGEST_LIST)
+        disks = json_text.load_sent(disk_info, _LONGEST_LIST)
         # As nova's own tests have it.
         if disks == {}:
             return False
