@@ -9,6 +9,7 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -79,19 +80,29 @@ def test_builders_of_one_instance_take_turns(instances: Path) -> None:
     assert lines[::2] == lines[1::2]
 
 
-def test_a_killed_builder_holds_no_lock(instances: Path) -> None:
+@contextlib.contextmanager
+def held_by_another_process(root: Path) -> Iterator[None]:
+    """Have a process hold the instance's lock, and kill it at the end."""
     reading, writing = os.pipe()
 
     def hold() -> None:
-        with locked(instances, UUID, timeout=10):
+        with locked(root, UUID, timeout=10):
             os.write(writing, b"x")
             time.sleep(60)
 
     child = Child(hold)
-    os.read(reading, 1)
-    child.kill()
-    os.close(reading)
-    os.close(writing)
+    try:
+        os.read(reading, 1)
+        yield
+    finally:
+        child.kill()
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_killed_builder_holds_no_lock(instances: Path) -> None:
+    with held_by_another_process(instances):
+        pass
     with locked(instances, UUID, timeout=10):
         pass
 
@@ -129,26 +140,15 @@ def test_who_waits_for_another_process_says_so_and_gives_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(lock, "_SILENCE", 0.05)
-    reading, writing = os.pipe()
-
-    def hold() -> None:
-        with locked(instances, UUID, timeout=10):
-            os.write(writing, b"x")
-            time.sleep(60)
-
-    child = Child(hold)
-    os.read(reading, 1)
     words = f"the drive lock of instance {UUID}"
     remedy = (
         "to find the process that has it:"
         f" fuser {instances}/locks/cfgdrive-virt"
     )
-    assert refusal(take, instances, 0.2) == (
-        f"{words} was not free within [cfgdrive_virt] lock_timeout; {remedy}"
-    )
-    child.kill()
-    os.close(reading)
-    os.close(writing)
+    with held_by_another_process(instances):
+        assert refusal(take, instances, 0.2) == (
+            f"{words} was not free within [cfgdrive_virt] lock_timeout; {remedy}"
+        )
     assert caplog.messages == [f"Waiting for {words}; {remedy}"]
     take(instances)
 
