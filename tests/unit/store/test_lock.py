@@ -147,7 +147,8 @@ def test_who_waits_for_another_process_says_so_and_gives_up(
     )
     with held_by_another_process(instances):
         assert refusal(take, instances, 0.2) == (
-            f"{words} was not free within [cfgdrive_virt] lock_timeout; {remedy}"
+            f"{words} was not free within [cfgdrive_virt] lock_timeout;"
+            f" {remedy}"
         )
     assert caplog.messages == [f"Waiting for {words}; {remedy}"]
     take(instances)
