@@ -281,10 +281,11 @@ def _next(
 ) -> bytes:
     some = corpus if chance.random() < _FROM_CORPUS else pool
     data = chance.choice(some)
-    # Documents may be nested too deeply for the mutators, too, and some of
-    # these read an image by the product.
+    # Documents may be nested too deeply for the mutators, too, or grow larger
+    # than the process may; some mutators read an image by the product.
     changed = data
-    with contextlib.suppress(RecursionError, Hang), limited(_MUTATION):
+    refused = (RecursionError, MemoryError, Hang)
+    with contextlib.suppress(*refused), limited(_MUTATION):
         changed = target.mutate(data, chance, pool)
     return changed if len(changed) <= _LARGEST_INPUT else data
 

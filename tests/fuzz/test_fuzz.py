@@ -236,6 +236,19 @@ def test_the_same_finding_is_kept_once() -> None:
     assert [finding.data for finding in found] == [b"whole", b"same"]
 
 
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_an_input_that_the_mutator_cannot_change_is_tried_as_it_is(
+    error: type[Exception],
+) -> None:
+    def too_large(*_: object) -> NoReturn:
+        raise error
+
+    target = Planted(len)
+    target.mutate = too_large  # type: ignore[method-assign]
+
+    assert fuzzed(target, 3).accepted == 3
+
+
 def test_inputs_do_not_grow_without_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
