@@ -20,7 +20,7 @@ FLOORS = (
     {"exception"},
     {"model"},
     {"conf", "image", "libvirt_xml", "metadata", "policy", "store"},
-    {"settings"},
+    {"readers", "settings"},
     {"driver"},
     {"adapters/libvirt"},
     {"adapters/cli", "adapters/nova", "adapters/__init__"},
