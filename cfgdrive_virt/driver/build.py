@@ -6,6 +6,7 @@ size of a drive.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection
 from typing import Any
 
@@ -107,7 +108,8 @@ def _static_vendor_data(settings: Settings) -> Any:
             f" drive, {settings.max_drive_size:,} bytes"
         )
     try:
-        document = json_file.load(data)
+        # An editor may have put a mark there; no drive will have it.
+        document = json_file.load(data.removeprefix(codecs.BOM_UTF8))
     except ValueError as error:
         # Not chained: its text says where, but it holds all of the file.
         raise InvalidConfiguration(

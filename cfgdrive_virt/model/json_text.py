@@ -12,11 +12,16 @@ _SENT_DIGITS = 20
 def load(text: str | bytes, *, max_digits: int, **options: Any) -> Any:
     """Return the value of a JSON text, whose size the caller has checked.
 
+    :param text: bytes are UTF-8 without a byte order mark
     :param max_digits: of a number; Python refuses some thousands, slowly
     :param options: more of json.loads'
     :raises ValueError: if it isn't JSON (RFC 8259).  The error may hold the
         text: do not chain it
     """
+    if isinstance(text, bytes):
+        # Python's parser also takes UTF-16, UTF-32 and a byte order mark;
+        # those of guests, and Python's own given a string, don't.
+        text = text.decode()
 
     def short(digits: str) -> str:
         if len(digits) > max_digits:

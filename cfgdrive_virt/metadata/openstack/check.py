@@ -1,7 +1,7 @@
 """Do readers accept a drive, and which differences matter?
 
 What is checked is what cloud-init's DataSourceConfigDrive and its peers
-refuse a drive for.
+refuse a drive for.  What only some of them lose is in ``readers``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ from typing import Any
 from cfgdrive_virt.exception import Problem
 from cfgdrive_virt.metadata import json_file
 from cfgdrive_virt.metadata.compare import Difference
+from cfgdrive_virt.metadata.openstack.meta_data import VERSIONS
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
 
 #: Cloudbase-init and Ignition read no other version.
 META_DATA = "openstack/latest/meta_data.json"
+
+#: What cloud-init's read_v2 takes an object in, and what anything but a
+#: number, a boolean or null.
+_OBJECTS = ("meta_data.json", "meta-data.json", "network_data.json")
+_VENDOR_DATA = ("vendor_data.json", "vendor_data2.json")
 
 #: libvirt sets these at spawn, where the request leaves them open.
 _UNKNOWN = "none"
@@ -28,8 +34,17 @@ _LEARNT = re.compile(r"devices\[[0-9]+\]\.(bus|address)")
 
 def problems(tree: MetadataTree) -> Iterator[Problem]:
     """Yield the reasons for which readers would refuse a drive."""
-    if META_DATA not in tree.files:
-        yield Problem(META_DATA, "", "must be there")
+    # cloud-init looks into the newest version that it knows and finds, and
+    # nowhere else: into each one, as its releases know others.
+    found = {
+        path.split("/")[1]
+        for path in tree.files
+        if path.startswith("openstack/")
+    }
+    for version in sorted({"latest", *found.intersection(VERSIONS)}):
+        path = f"openstack/{version}/meta_data.json"
+        if path not in tree.files:
+            yield Problem(path, "", "must be there")
     checked: set[tuple[bytes, str]] = set()
     for path, content in tree.files.items():
         name = path.rpartition("/")[2]
@@ -42,7 +57,14 @@ def problems(tree: MetadataTree) -> Iterator[Problem]:
         except ValueError as error:
             yield Problem(path, show(content, secret=True), str(error))
             continue
-        if path.endswith("/meta_data.json"):
+        if name in _OBJECTS and not isinstance(document, Mapping):
+            yield Problem(path, "", "must be a JSON object")
+        elif name in _VENDOR_DATA and not isinstance(
+            document, (Mapping, tuple, str)
+        ):
+            rule = "must be a JSON object, a list or a string"
+            yield Problem(path, "", rule)
+        elif name == "meta_data.json":
             for problem in _meta_data_problems(document, tree):
                 yield problem.below(path)
 
@@ -83,25 +105,25 @@ def random_seed(tree: MetadataTree) -> bytes | None:
 
 
 def _meta_data_problems(
-    document: Any, tree: MetadataTree
+    document: Mapping[str, Any], tree: MetadataTree
 ) -> Iterator[Problem]:
-    if not isinstance(document, Mapping):
-        yield Problem("", "", "must be a JSON object")
-        return
     uuid = document.get("uuid")
-    if not isinstance(uuid, str) or not uuid:
+    # cloud-init takes any value for the instance's name, such as a number.
+    if uuid is None or uuid == "":
         yield Problem("uuid", show(uuid), "must be the instance's UUID")
     if "random_seed" in document and _decoded(document["random_seed"]) is None:
         yield Problem("random_seed", "", "must be valid base64")
+    if not isinstance(document.get("meta", {}), Mapping):
+        yield Problem("meta", "", "must be a JSON object")
     files = document.get("files", ())
-    named = [("network_config", document.get("network_config"))]
+    named = []
     if isinstance(files, tuple):
         named += [(f"files[{n}]", file) for n, file in enumerate(files)]
     else:
         yield Problem("files", "", "must be a list")
+    if document.get("network_config"):
+        named.append(("network_config", document["network_config"]))
     for name, entry in named:
-        if entry is None:
-            continue
         path = (
             entry.get("content_path") if isinstance(entry, Mapping) else None
         )
@@ -112,6 +134,7 @@ def _meta_data_problems(
 
 def _decoded(text: Any) -> bytes | None:
     try:
-        return base64.b64decode(text, validate=True)
+        # As readers do it: line ends between the digits are skipped.
+        return base64.b64decode(text)
     except (binascii.Error, TypeError, ValueError):
         return None

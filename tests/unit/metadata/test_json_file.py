@@ -17,8 +17,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     seen: list[bytes] = []
     real = json.loads
 
-    def loads(content: bytes, **options: Any) -> Any:
-        seen.append(content)
+    def loads(content: str, **options: Any) -> Any:
+        seen.append(content.encode())
         return real(content, **options)
 
     monkeypatch.setattr(json, "loads", loads)
@@ -44,6 +44,16 @@ def test_equal_files_are_parsed_once(parsed: list[bytes]) -> None:
     for _ in range(3):
         assert documents(tree) == [{"a": (1,)}, {"a": (1,)}, ()]
     assert parsed == [b'{"a": [1]}', b"[]"]
+
+
+@pytest.mark.parametrize(
+    "coding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"]
+)
+def test_json_is_utf_8_without_a_mark(coding: str) -> None:
+    text = '{"name": "caf\xe9"}'
+    [error] = documents(of(text.encode(coding)))
+    assert error == "must be valid JSON"
+    assert documents(of(text.encode())) == [{"name": "caf\xe9"}]
 
 
 def test_what_is_not_json_is_parsed_once(parsed: list[bytes]) -> None:

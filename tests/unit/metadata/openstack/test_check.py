@@ -21,6 +21,7 @@ differences = OPENSTACK.differences
 random_seed = OPENSTACK.random_seed
 
 LATEST = "openstack/latest/meta_data.json"
+VENDOR_DATA = "openstack/latest/vendor_data.json"
 
 
 def tree(**fields: Any) -> MetadataTree:
@@ -55,11 +56,8 @@ def test_what_is_built_has_no_problem(sample: ConfigDriveRequest) -> None:
             f"{LATEST}: must be valid JSON, not bytes of 1",
         ),
         (
-            with_file("openstack/latest/vendor_data.json", b""),
-            (
-                "openstack/latest/vendor_data.json: must be valid JSON, not"
-                " bytes of 0"
-            ),
+            with_file(VENDOR_DATA, b""),
+            f"{VENDOR_DATA}: must be valid JSON, not bytes of 0",
         ),
         (
             with_file("ec2/latest/meta-data.json", b"\xff"),
@@ -75,8 +73,54 @@ def test_what_is_built_has_no_problem(sample: ConfigDriveRequest) -> None:
             f"{LATEST}.uuid: must be the instance's UUID, not None",
         ),
         (
-            with_meta_data(uuid=5),
-            f"{LATEST}.uuid: must be the instance's UUID, not 5",
+            with_meta_data(uuid=""),
+            f"{LATEST}.uuid: must be the instance's UUID, not ''",
+        ),
+        (
+            with_file("openstack/2018-08-27/meta_data.json", None),
+            "openstack/2018-08-27/meta_data.json: must be there",
+        ),
+        (
+            with_file(LATEST, "{}".encode("utf-16")),
+            f"{LATEST}: must be valid JSON, not bytes of 6",
+        ),
+        (
+            with_file(LATEST, "{}".encode("utf-8-sig")),
+            f"{LATEST}: must be valid JSON, not bytes of 5",
+        ),
+        (
+            with_file(VENDOR_DATA, b"5"),
+            f"{VENDOR_DATA}: must be a JSON object, a list or a string",
+        ),
+        (
+            with_file("openstack/latest/vendor_data2.json", b"null"),
+            (
+                "openstack/latest/vendor_data2.json: must be a JSON object, a"
+                " list or a string"
+            ),
+        ),
+        (
+            with_file("openstack/latest/network_data.json", b"[]"),
+            "openstack/latest/network_data.json: must be a JSON object",
+        ),
+        (
+            with_file("ec2/latest/meta-data.json", b"[]"),
+            "ec2/latest/meta-data.json: must be a JSON object",
+        ),
+        (
+            with_meta_data(meta=None),
+            f"{LATEST}.meta: must be a JSON object",
+        ),
+        (
+            with_meta_data(files=None),
+            f"{LATEST}.files: must be a list",
+        ),
+        (
+            with_meta_data(files=[None]),
+            (
+                f"{LATEST}.files[0].content_path: must name a file below"
+                " openstack, not None"
+            ),
         ),
         (
             with_meta_data(random_seed="?secret?"),
@@ -116,6 +160,34 @@ def test_what_readers_refuse_a_drive_for_is_told(
     damaged: MetadataTree, told: str
 ) -> None:
     assert [str(problem) for problem in problems(damaged)] == [told]
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        with_meta_data(uuid=5),
+        with_meta_data(random_seed="c2Vl\nZA==\n"),
+        with_meta_data(network_config={}),
+        with_meta_data(network_config=None),
+        with_file(VENDOR_DATA, b'"#!/bin/sh"'),
+        with_file(VENDOR_DATA, b"[]"),
+        with_file("openstack/latest/network_data.json", b"{}"),
+        with_file("openstack/latest/other.json", b"5"),
+        MetadataTree({LATEST: tree().files[LATEST]}),
+    ],
+)
+def test_what_readers_take_is_no_problem(whole: MetadataTree) -> None:
+    assert list(problems(whole)) == []
+
+
+def test_a_version_with_one_file_needs_its_metadata() -> None:
+    files = {
+        LATEST: tree().files[LATEST],
+        "openstack/2017-02-22/user_data": b"#!/bin/sh",
+    }
+    assert [str(problem) for problem in problems(MetadataTree(files))] == [
+        "openstack/2017-02-22/meta_data.json: must be there"
+    ]
 
 
 def test_a_tree_is_not_unlike_itself(sample: ConfigDriveRequest) -> None:
@@ -205,7 +277,7 @@ def test_a_drives_seed_is_found() -> None:
         with_file(LATEST, None),
         with_file(LATEST, b"[]"),
         with_meta_data(random_seed=5),
-        with_meta_data(random_seed="?"),
+        with_meta_data(random_seed="A"),
     ],
 )
 def test_a_drive_may_have_no_seed(damaged: MetadataTree) -> None:
