@@ -51,6 +51,7 @@ from cfgdrive_virt.model.request import (
 )
 from cfgdrive_virt.model.status import Status
 from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.readers import Loss
 
 __all__ = [
     "Bond",
@@ -75,6 +76,7 @@ __all__ = [
     "InvalidRequest",
     "Keypair",
     "Location",
+    "Loss",
     "Machine",
     "Medium",
     "MetadataTree",

@@ -67,8 +67,7 @@ def image_of(
         max_drive_size``, the format cannot hold the tree, or its JSON files
         are more than a drive's are read for
     """
-    if too_much := json_file.excess(tree):
-        raise ImageError(f"the drive can't be built: {too_much}")
+    check_json(tree)
     files = tree.files.values()
     # Checked before the build: VFAT holds every copy, ISO9660 one of each.
     held = files if image_format == VFAT else set(files)
@@ -88,6 +87,15 @@ def image_of(
             " files that were written; the drive is discarded"
         )
     return built
+
+
+def check_json(tree: MetadataTree) -> None:
+    """Refuse a tree whose JSON files are more than a drive's are read for.
+
+    :raises ImageError: saying what is too much
+    """
+    if too_much := json_file.excess(tree):
+        raise ImageError(f"the drive can't be built: {too_much}")
 
 
 def _static_vendor_data(settings: Settings) -> Any:

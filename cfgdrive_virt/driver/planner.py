@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 
 from cfgdrive_virt import policy
-from cfgdrive_virt.driver import stores
+from cfgdrive_virt.driver import build, stores
 from cfgdrive_virt.driver.host import Hooks
 from cfgdrive_virt.libvirt_xml.disk import disk_xml
 from cfgdrive_virt.model.decision import Decision, Machine, Verdict
@@ -15,6 +16,7 @@ from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import checked_uuid
+from cfgdrive_virt.readers import Content, Loss, Reader, likely
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,6 +113,30 @@ class Planner(Hooks):
         :raises InvalidConfiguration: if the static vendor data is unusable
         """
         return self._host.tree_of(self.settings, request)
+
+    def losses(
+        self, request: Request, readers: Collection[Reader] = ()
+    ) -> tuple[Loss, ...]:
+        """Return what guests' readers refuse or lose of an instance's drive.
+
+        No drive is built, and none needs to be required.  Hooks don't look
+        for losses: to parse the files takes a sixth of the time of a spawn.
+
+        :param readers: of ``cfgdrive_virt.readers.READERS``; by default those
+            that the image's properties suggest
+        :raises ConfigDriveError: as :meth:`tree` and :meth:`decide`, or if
+            there is too much JSON for a drive
+        """
+        settings = self.settings
+        image_format = self._host.decide(settings, request).format
+        tree = self._host.tree_of(settings, request)
+        build.check_json(tree)
+        content = Content(tree, image_format)
+        return tuple(
+            loss
+            for reader in readers or likely(request.image_properties)
+            for loss in reader.losses(content)
+        )
 
     def build(
         self, request: Request, image_format: str | None = None

@@ -1,10 +1,10 @@
-"""Is this a whole drive, and does it match a request?"""
+"""Is this a whole drive, does it match a request, and do readers take it?"""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TypeVar
 
 from cfgdrive_virt import image
@@ -23,9 +23,11 @@ from cfgdrive_virt.model.request import ConfigDriveRequest, Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.status import DAMAGED, FRESH, MISSING, STALE, Status
 from cfgdrive_virt.model.value import show
+from cfgdrive_virt.readers import Content, Loss, Reader
 
-#: Problems of a drive and differences that are listed, how many more are
-#: counted, and characters of a status' details: a guest may have written them.
+#: Problems of a drive, differences and losses that are listed, how many more
+#: are counted, and characters of a status' details: a guest may have written
+#: them.
 _MAX_LISTED, _MAX_COUNTED, _LONGEST = 1000, 100_000, 200
 
 _Found = TypeVar("_Found", Problem, Difference)
@@ -35,23 +37,33 @@ _Found = TypeVar("_Found", Problem, Difference)
 class Verification:
     """What is wrong with a drive, and how it differs from a request.
 
-    Of both, the first 1,000 are listed.
+    Of each kind, the first 1,000 are listed.
 
+    :param losses: what readers refuse, then what they lose
     :param more: how many are left out, as far as they were counted
     """
 
     problems: tuple[Problem, ...] = ()
     differences: tuple[Difference, ...] = ()
+    losses: tuple[Loss, ...] = ()
     more: int = 0
 
+    @property
+    def refused_by(self) -> tuple[str, ...]:
+        """Return the names of the readers that refuse the drive or a file."""
+        names = (loss.reader for loss in self.losses if loss.refused)
+        return tuple(dict.fromkeys(names))
+
     def __bool__(self) -> bool:
-        return not (self.problems or self.differences)
+        return not (self.problems or self.differences or self.refused_by)
 
 
 def verify(
     contents: Contents,
     settings: Settings,
     request: Request | None = None,
+    readers: Collection[Reader] = (),
+    size: int | None = None,
 ) -> Verification:
     """Return what is wrong with a drive, and how it differs from a request.
 
@@ -59,16 +71,19 @@ def verify(
     compared.
 
     :param contents: what :func:`cfgdrive_virt.image.read` returned
+    :param readers: those whose losses are listed
+    :param size: of the image in bytes, if it is known
     """
     layout = layout_in(contents.tree.files)
     own = contents.below(layout.own)
     found = _problems(own, layout, built=own.is_as_built)
     problems, more = _limited(found)
+    losses, lost = _losses(Content(own.tree, own.format, size), readers)
     if request is None:
-        return Verification(problems, (), more)
+        return Verification(problems, (), losses, more + lost)
     changed = iter(_differences(contents, settings, request))
     differences, others = _limited(changed)
-    return Verification(problems, differences, more + others)
+    return Verification(problems, differences, losses, more + lost + others)
 
 
 def examine(
@@ -141,6 +156,26 @@ def _limited(found: Iterator[_Found]) -> tuple[tuple[_Found, ...], int]:
     """Return the items to list, and how many more there are."""
     listed = tuple(itertools.islice(found, _MAX_LISTED))
     return listed, sum(1 for _ in itertools.islice(found, _MAX_COUNTED))
+
+
+def _losses(
+    content: Content, readers: Collection[Reader]
+) -> tuple[tuple[Loss, ...], int]:
+    """Return the losses to list, and how many more there are."""
+    if json_file.excess(content.tree):
+        # Its files aren't parsed: nothing is known of what they say.
+        return (), 0
+    refused: list[Loss] = []
+    others: list[Loss] = []
+    count = 0
+    for reader in readers:
+        for loss in itertools.islice(reader.losses(content), _MAX_COUNTED):
+            count += 1
+            kind = refused if loss.refused else others
+            if len(kind) < _MAX_LISTED:
+                kind.append(loss)
+    listed = (refused + others)[:_MAX_LISTED]
+    return tuple(listed), count - len(listed)
 
 
 def as_found(request: Request, contents: Contents) -> Request:

@@ -1,7 +1,8 @@
-"""Commands on drives: build, plan, inspect and verify."""
+"""Commands on drives: build, plan, lint, inspect and verify."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import stat
 import sys
@@ -21,6 +22,7 @@ from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.driver.verification import verify as verified
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import ISO9660, VFAT
+from cfgdrive_virt.readers import Reader, likely
 from cfgdrive_virt.store.atomic_write import write_file
 from cfgdrive_virt.store.directory import Directory, kind
 from cfgdrive_virt.store.os_error import explained
@@ -83,13 +85,46 @@ def build(
 def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
     """Show the planned drive, its XML and why.
 
-    Nothing is built.
+    The warnings include what the guest's reader would lose. Nothing is built.
     """
-    found = driver.plan(inputs.load_instance(instance))
+    request = inputs.load_instance(instance)
+    found = driver.plan(request)
+    losses = driver.losses(request) if found.required else ()
     if as_json:
-        terminal.print_json(terminal.plan_document(found))
+        lost = [dataclasses.asdict(loss) for loss in losses]
+        terminal.print_json({**terminal.plan_document(found), "losses": lost})
         return
-    terminal.print_plan(found)
+    terminal.print_plan(found, list(map(str, losses)))
+
+
+@click.command()
+@options.instance
+@options.readers
+@options.as_json
+@click.pass_obj
+def lint(
+    driver: ConfigDriveDriver,
+    instance: str,
+    readers: tuple[Reader, ...],
+    as_json: bool,
+) -> None:
+    """Show what readers would lose of a drive.
+
+    Nothing is built. Exit code 1 if anything would be lost.
+    """
+    request = inputs.load_instance(instance)
+    readers = readers or likely(request.image_properties)
+    losses = driver.losses(request, readers)
+    names = [reader.name for reader in readers]
+    if as_json:
+        lost = [dataclasses.asdict(loss) for loss in losses]
+        terminal.print_json({"readers": names, "losses": lost})
+    else:
+        count = f"{len(losses):,}" if losses else "none"
+        terminal.print_facts({"losses": f"{count} for {', '.join(names)}"})
+        terminal.print_lines(list(map(str, losses)))
+    if losses:
+        sys.exit(1)
 
 
 @click.command()
@@ -138,6 +173,7 @@ def inspect(
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
     help="Compare the drive with this instance file.",
 )
+@options.readers
 @click.option("--show-secrets", is_flag=True, help="Do not mask secrets.")
 @options.as_json
 @click.pass_obj
@@ -145,20 +181,24 @@ def verify(
     driver: ConfigDriveDriver,
     drive: str,
     instance: str | None,
+    readers: tuple[Reader, ...],
     show_secrets: bool,
     as_json: bool,
 ) -> None:
     """Check a drive, and compare it with an instance.
 
-    Exit code 1 if the drive is damaged, or differs from the instance file.
+    Exit code 1 if the drive is damaged, differs from the instance file, or
+    is refused by a reader. What readers lose of it is listed too.
     """
     if drive == instance == "-":
         raise click.UsageError(
             "DRIVE and --instance can't both be standard input"
         )
     request = None if instance is None else inputs.load_instance(instance)
-    found = image.read(inputs.read_drive(drive, driver.settings))
-    verdict = verified(found, driver.settings, request)
+    data = inputs.read_drive(drive, driver.settings)
+    found = image.read(data)
+    readers = readers or likely(request.image_properties if request else {})
+    verdict = verified(found, driver.settings, request, readers, len(data))
     problems = [str(problem) for problem in verdict.problems]
     differences = [
         drive_view.difference(difference, show_secrets=show_secrets)
@@ -171,16 +211,24 @@ def verify(
                 "format": found.format,
                 "problems": problems,
                 "differences": differences,
+                "readers": [reader.name for reader in readers],
+                "losses": [
+                    dataclasses.asdict(loss) for loss in verdict.losses
+                ],
                 "more": verdict.more,
             }
         )
     else:
-        same = "; it matches the instance file" if instance and verdict else ""
-        whole = "damaged" if problems else f"intact {found.format} drive"
-        terminal.print_facts({"drive": whole + same})
+        said = "damaged" if problems else f"intact {found.format} drive"
+        if request is not None and not problems and not differences:
+            said += "; it matches the instance file"
+        if verdict.refused_by:
+            said += f"; refused by {', '.join(verdict.refused_by)}"
+        terminal.print_facts({"drive": said})
         terminal.print_lines(problems)
         terminal.print_differences(differences)
-        terminal.print_more(verdict.more, "problems or differences")
+        terminal.print_lines(list(map(str, verdict.losses)))
+        terminal.print_more(verdict.more, "problems, differences or losses")
     if not verdict:
         sys.exit(1)
 

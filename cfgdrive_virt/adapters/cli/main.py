@@ -1,6 +1,6 @@
 """The command ``cfgdrive-virt``.
 
-Exit codes: 0 success; 1 failure, or verify or status found a difference; 2
+Exit codes: 0 success; 1 failure, or verify, status or lint found something; 2
 invalid input (options, instance file, domain, configuration).  Answers go to
 standard output, everything else to standard error.
 """
@@ -122,6 +122,7 @@ def main(
 for _command in (
     drives.build,
     drives.plan,
+    drives.lint,
     drives.inspect,
     drives.verify,
     instances.spawn,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from cfgdrive_virt.adapters.cli import inputs
+from cfgdrive_virt.readers import READERS, Reader
 
+_ALL = "all"
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
@@ -16,10 +18,28 @@ def _drive(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+def _readers(
+    _ctx: click.Context, _param: click.Parameter, names: tuple[str, ...]
+) -> tuple[Reader, ...]:
+    chosen = READERS if _ALL in names else dict.fromkeys(names)
+    return tuple(READERS[name] for name in chosen)
+
+
 instance = click.argument("instance", type=_file)
 drive = click.argument("drive", callback=_drive)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the answer as JSON."
+)
+readers = click.option(
+    "--reader",
+    "readers",
+    metavar="NAME",
+    type=click.Choice([*READERS, _ALL]),
+    multiple=True,
+    callback=_readers,
+    help="Program in the guest that reads the drive; may be repeated:"
+    f" {', '.join(READERS)}, or {_ALL}. Default: those that the image"
+    f" properties of INSTANCE suggest, else {next(iter(READERS))}.",
 )
 connect = click.option(
     "--connect",

@@ -66,12 +66,17 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def print_plan(plan: Plan) -> None:
-    """Print a plan, its reasons, and the XML."""
+def print_plan(plan: Plan, losses: Sequence[str] = ()) -> None:
+    """Print a plan, its reasons, its warnings, and the XML.
+
+    :param losses: what readers would lose, for the warnings
+    """
     verdict = "yes" if plan.required else "no"
     facts = {"drive": f"{verdict}: {plan.required.reason}"}
+    warnings = list(losses)
     if plan.decision is not None:
         decision = plan.decision
+        warnings = [*decision.warnings, *losses]
         access = "read-only" if decision.readonly else "writable"
         facts |= {
             "format": decision.format,
@@ -80,9 +85,9 @@ def print_plan(plan: Plan) -> None:
             "why": decision.reason,
             "where": str(plan.location),
         }
-        if decision.warnings:
-            facts["warning"] = "; ".join(decision.warnings)
     print_facts(facts)
+    for warning in warnings:
+        print_facts({"warning": warning})
     if plan.disk_xml is not None:
         _console().print()
         _console().print(_syntax(plan.disk_xml.rstrip(), "xml"))

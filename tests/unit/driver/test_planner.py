@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cfgdrive_virt import ConfigDriveDriver, ConfigDriveError, Machine, image
+from cfgdrive_virt import (
+    ConfigDriveDriver,
+    ConfigDriveError,
+    Loss,
+    Machine,
+    RenderedRequest,
+    image,
+)
 from cfgdrive_virt.exception import (
+    ImageError,
     InvalidConfiguration,
     UnsupportedCombination,
 )
+from cfgdrive_virt.readers import Content, Demand, Reader
 
 from ..samples import UUID, request, wanted
 from .drives import Make
@@ -182,3 +192,71 @@ def test_a_path_that_xml_cannot_name_is_an_error_of_ours(
     opts.set_override("instances_path", f"/srv/{char}")
     with pytest.raises(ConfigDriveError):
         driver.plan(wanted())
+
+
+META_DATA = "openstack/latest/meta_data.json"
+
+
+def names_the_format(content: Content) -> Iterator[Loss]:
+    name = content.document(META_DATA)["hostname"]
+    yield Loss(META_DATA, "hostname", f"is {name} in {content.image_format}")
+
+
+FUSSY = Reader("fussy", "", (Demand("", "", names_the_format),))
+
+
+@pytest.mark.parametrize(
+    ("text", "image_format"), [("", "vfat"), (CDROM, "iso9660")]
+)
+def test_losses_are_those_of_the_drive_that_would_be(
+    make: Make, instances: Path, text: str, image_format: str
+) -> None:
+    lost = (
+        Loss(
+            META_DATA,
+            "hostname",
+            f"is web-1.novalocal in {image_format}",
+            reader="fussy",
+        ),
+    )
+    driver = make(text)
+    assert driver.losses(wanted(), [FUSSY]) == lost
+    assert driver.losses(request(), [FUSSY]) == lost
+    files = driver.tree(request()).files
+    rendered = RenderedRequest(uuid=UUID, files=files)
+    assert driver.losses(rendered, [FUSSY]) == lost
+    assert list(instances.iterdir()) == []
+
+
+def test_of_too_much_json_no_reader_is_asked(
+    driver: ConfigDriveDriver,
+) -> None:
+    much = request(metadata={str(number): "" for number in range(30_000)})
+    with pytest.raises(ImageError, match="more than 200,000 values"):
+        driver.losses(much, [FUSSY])
+
+
+def test_losses_are_by_default_those_of_the_likely_readers(
+    driver: ConfigDriveDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def likely(properties: Mapping[str, str]) -> tuple[Reader, ...]:
+        return (FUSSY,) * len(properties)
+
+    monkeypatch.setattr("cfgdrive_virt.driver.planner.likely", likely)
+    two = request(image_properties={"os_type": "linux", "os_distro": "odd"})
+    assert [loss.reader for loss in driver.losses(two)] == ["fussy"] * 2
+    assert driver.losses(request()) == ()
+
+
+def test_no_hook_asks_what_readers_lose(
+    driver: ConfigDriveDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losses(*_: object) -> Iterator[Loss]:
+        raise AssertionError
+
+    monkeypatch.setattr(Reader, "losses", losses)
+    with pytest.raises(AssertionError):
+        driver.losses(wanted())
+    driver.plan(wanted())
+    driver.spawn(wanted())
+    driver.reboot(wanted(metadata={"role": "new"}))

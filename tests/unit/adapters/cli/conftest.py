@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cfgdrive_virt.adapters.cli.main import main
+from cfgdrive_virt.readers import READERS
 
 from ...processes import command
 from ...samples import SAMPLE
-from .commands import Real, Run
+from .commands import ODD, PLAIN, Real, Run
 
 
 @pytest.fixture
@@ -40,6 +41,20 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         return result
 
     return run
+
+
+@pytest.fixture
+def two_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two readers only, of which images with os_distro=odd have one."""
+    for name in list(READERS):
+        monkeypatch.delitem(READERS, name)
+    for reader in (PLAIN, ODD):
+        monkeypatch.setitem(READERS, reader.name, reader)
+    for module in ("adapters.cli.drives", "driver.planner"):
+        monkeypatch.setattr(
+            f"cfgdrive_virt.{module}.likely",
+            lambda of: (ODD if of.get("os_distro") == "odd" else PLAIN,),
+        )
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from ...samples import SAMPLE, UUID
-from .commands import Real, Run, instance
+from .commands import META_DATA, Real, Run, instance
 
 
 def test_a_pipe_may_take_the_place_of_a_file(real: Real) -> None:
@@ -46,6 +48,7 @@ def test_plan_answers_in_json(run: Run) -> None:
         "location": None,
         "decision": None,
         "disk_xml": None,
+        "losses": [],
     }
 
 
@@ -60,6 +63,35 @@ def test_plan_shows_verdict_reason_and_xml(run: Run) -> None:
     ):
         assert words in told
     assert "no: neither" in run("plan", "-", data=instance()).stdout
+
+
+@pytest.mark.usefixtures("two_readers")
+def test_plan_warns_of_what_the_likely_reader_loses(
+    run: Run, nova_conf: Path
+) -> None:
+    data = instance(config_drive=True, metadata={"lost2": "x", "lost": "x"})
+    lost = [
+        f"cloud-init: {META_DATA} meta.{key}: does not arrive"
+        for key in ("lost", "lost2")
+    ]
+    with nova_conf.open("a") as file:
+        file.write("config_drive_format = iso9660\n")
+    plan = ("--config-file", nova_conf, "plan", "-")
+    result = run(*plan, data=data)
+    assert (result.exit_code, result.stderr) == (0, "")
+    warnings = [
+        line for line in result.stdout.splitlines() if line[:7] == "warning"
+    ]
+    assert warnings[0].startswith("warning config_drive_format=iso9660 is set")
+    assert warnings[1:] == [f"warning {line}" for line in lost]
+    found = json.loads(run(*plan, "--json", data=data).stdout)
+    assert [loss["key"] for loss in found["losses"]] == [
+        "meta.lost",
+        "meta.lost2",
+    ]
+    assert len(found["decision"]["warnings"]) == 1
+    none = run("plan", "-", data=instance(metadata={"lost": "x"}))
+    assert "warning" not in none.stdout
 
 
 def test_a_nova_conf_decides(run: Run, nova_conf: Path) -> None:

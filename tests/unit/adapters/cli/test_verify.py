@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cfgdrive_virt.image import read
+import pytest
 
-from ...samples import SAMPLE, secrets_in
-from .commands import Run, instance, write_image
+from cfgdrive_virt.image import read, vfat
+from cfgdrive_virt.model.tree import MetadataTree
+
+from ...samples import SAMPLE, UUID, secrets_in
+from .commands import HOSTILE, META_DATA, Run, instance, write_image
 
 
+@pytest.mark.usefixtures("two_readers")
 def test_verify_finds_nothing_wrong_with_what_was_built(
     run: Run, image: Path, image_format: str
 ) -> None:
@@ -28,6 +32,8 @@ def test_verify_finds_nothing_wrong_with_what_was_built(
         "format": image_format,
         "problems": [],
         "differences": [],
+        "readers": ["cloud-init"],
+        "losses": [],
         "more": 0,
     }
 
@@ -85,7 +91,93 @@ def test_verify_says_how_many_more_there_are(run: Run, tmp_path: Path) -> None:
     write_image(tmp_path / "y", files)
     arguments = ("verify", "y", "--instance", "-")
     told = run(*arguments, data=data).stdout.splitlines()
-    assert told[-1] == "  and 500 more problems or differences"
+    assert told[-1] == "  and 500 more problems, differences or losses"
     assert len(told) == 1 + 1000 + 1
     found = json.loads(run(*arguments, "--json", data=data).stdout)
     assert (len(found["differences"]), found["more"]) == (1000, 500)
+
+
+@pytest.mark.usefixtures("two_readers")
+def test_what_a_reader_loses_is_a_warning(run: Run) -> None:
+    data = instance(config_drive=True, metadata={"lost": "x", "role": "web"})
+    assert run("build", "-", "-o", "x", data=data).exit_code == 0
+    result = run("verify", "x", "--instance", "-", data=data)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "drive   intact vfat drive; it matches the instance file",
+        f"  cloud-init: {META_DATA} meta.lost: does not arrive",
+    ]
+    found = json.loads(run("verify", "x", "--json").stdout)
+    assert found["losses"] == [
+        {
+            "path": META_DATA,
+            "key": "meta.lost",
+            "effect": "does not arrive",
+            "refused": False,
+            "reader": "cloud-init",
+        }
+    ]
+
+
+@pytest.mark.usefixtures("two_readers")
+def test_a_reader_that_refuses_a_drive_is_named(
+    run: Run, image: Path, image_format: str
+) -> None:
+    arguments = ("verify", image, "--reader", "all")
+    result = run(*arguments)
+    found = json.loads(run(*arguments, "--json").stdout)
+    assert found["readers"] == ["cloud-init", "odd"]
+    if image_format == "iso9660":
+        assert (result.exit_code, found["losses"]) == (0, [])
+        assert result.stdout == "drive   intact iso9660 drive\n"
+        return
+    size = image.stat().st_size
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "drive   intact vfat drive; refused by odd",
+        f"  odd: {META_DATA}: isn't mounted, being VFAT of {size} bytes",
+    ]
+    assert [loss["refused"] for loss in found["losses"]] == [True]
+
+
+@pytest.mark.usefixtures("two_readers")
+def test_the_instance_suggests_the_reader(run: Run) -> None:
+    data = instance(config_drive=True, image_properties={"os_distro": "odd"})
+    assert run("build", "-", "-o", "x", data=data).exit_code == 0
+    result = run("verify", "x", "--instance", "-", data=data)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[0] == (
+        "drive   intact vfat drive; it matches the instance file; refused by"
+        " odd"
+    )
+    assert run("verify", "x").exit_code == 0
+
+
+@pytest.mark.usefixtures("two_readers")
+def test_a_guest_cannot_hide_that_a_reader_refuses(
+    run: Run, tmp_path: Path
+) -> None:
+    meta = {f"lost{HOSTILE}{number}": "" for number in range(1500)}
+    document = json.dumps({"uuid": UUID, "meta": meta}).encode()
+    tree = MetadataTree({META_DATA: document})
+    (tmp_path / "x").write_bytes(
+        vfat.build(tree, label="config-2", timestamp=0, serial=0).data
+    )
+    result = run("verify", "x", "--reader", "all")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[0] == "drive   intact vfat drive; refused by odd"
+    assert lines[1].startswith("  odd: ")
+    assert lines[-1] == "  and 2,001 more problems, differences or losses"
+    assert len(lines) == 1 + 1000 + 1
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.usefixtures("two_readers")
+def test_of_too_much_json_no_reader_is_asked(run: Run, tmp_path: Path) -> None:
+    content = json.dumps({"uuid": UUID, "meta": {"lost": [0] * 200_000}})
+    path = write_image(tmp_path / "x", {META_DATA: content.encode()})
+    result = run("verify", path)
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 2
+    assert "must be fewer or smaller" in result.stdout
