@@ -7,6 +7,7 @@ limited, and what is left out is described.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -19,6 +20,7 @@ from cfgdrive_virt.metadata.compare import ABSENT, Difference
 from cfgdrive_virt.metadata.layout import Layout
 from cfgdrive_virt.model.drive import StoredDrive
 from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.readers import Loss
 
 MASK = "<hidden>"
 #: Bytes of a file whose content is shown.  User data has at most 49,151.
@@ -26,7 +28,7 @@ _MAX_FILE = 64 * 1024
 #: Characters that are shown of all files together, and that each file counts
 #: for at least: a drive has some 60 files.
 _MAX_SHOWN, _MIN_SHOWN = 512 * 1024, 2048
-#: Characters of a value that differs, as JSON, and of its key.
+#: Characters of a value that differs, as JSON, or of a loss, and of its key.
 _MAX_VALUE, _MAX_KEY = 1000, 200
 
 
@@ -90,6 +92,14 @@ def difference(found: Difference, *, show_secrets: bool) -> dict[str, Any]:
             if value is not ABSENT
         },
     }
+
+
+def shortened(loss: Loss) -> Loss:
+    """Return a loss that has a key and an effect of a normal length."""
+    effect = loss.effect
+    if len(effect) > _MAX_VALUE:
+        effect = f"{effect[:_MAX_VALUE]}..."
+    return dataclasses.replace(loss, key=_cut(loss.key), effect=effect)
 
 
 def stored(drive: StoredDrive) -> dict[str, Any]:

@@ -90,8 +90,9 @@ def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
     request = inputs.load_instance(instance)
     found = driver.plan(request)
     losses = driver.losses(request) if found.required else ()
+    losses = tuple(map(drive_view.shortened, losses))
     if as_json:
-        lost = [dataclasses.asdict(loss) for loss in losses]
+        lost = list(map(dataclasses.asdict, losses))
         terminal.print_json({**terminal.plan_document(found), "losses": lost})
         return
     terminal.print_plan(found, list(map(str, losses)))
@@ -115,9 +116,10 @@ def lint(
     request = inputs.load_instance(instance)
     readers = readers or likely(request.image_properties)
     losses = driver.losses(request, readers)
+    losses = tuple(map(drive_view.shortened, losses))
     names = [reader.name for reader in readers]
     if as_json:
-        lost = [dataclasses.asdict(loss) for loss in losses]
+        lost = list(map(dataclasses.asdict, losses))
         terminal.print_json({"readers": names, "losses": lost})
     else:
         count = f"{len(losses):,}" if losses else "none"
@@ -204,6 +206,7 @@ def verify(
         drive_view.difference(difference, show_secrets=show_secrets)
         for difference in verdict.differences
     ]
+    losses = list(map(drive_view.shortened, verdict.losses))
     if as_json:
         terminal.print_json(
             {
@@ -212,9 +215,7 @@ def verify(
                 "problems": problems,
                 "differences": differences,
                 "readers": [reader.name for reader in readers],
-                "losses": [
-                    dataclasses.asdict(loss) for loss in verdict.losses
-                ],
+                "losses": list(map(dataclasses.asdict, losses)),
                 "more": verdict.more,
             }
         )
@@ -227,7 +228,7 @@ def verify(
         terminal.print_facts({"drive": said})
         terminal.print_lines(problems)
         terminal.print_differences(differences)
-        terminal.print_lines(list(map(str, verdict.losses)))
+        terminal.print_lines(list(map(str, losses)))
         terminal.print_more(verdict.more, "problems, differences or losses")
     if not verdict:
         sys.exit(1)

@@ -15,7 +15,7 @@ from cfgdrive_virt import ConfigDriveRequest
 from cfgdrive_virt import image as images
 from cfgdrive_virt.adapters.cli import drive_view
 from cfgdrive_virt.driver import build
-from cfgdrive_virt.driver.verification import as_found, examine
+from cfgdrive_virt.driver.verification import as_found, examine, verify
 from cfgdrive_virt.exception import ImageError, InvalidRequest
 from cfgdrive_virt.image import stamp
 from cfgdrive_virt.metadata import layout_in
@@ -28,6 +28,7 @@ from cfgdrive_virt.model.drive import (
 from cfgdrive_virt.model.request import RenderedRequest, Request
 from cfgdrive_virt.model.status import FRESH, Status
 from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.readers import READERS
 from fuzz import corpus, documents, mutate, scratch
 from fuzz.limits import Hang, Limits
 from fuzz.target import SECRET, Target, Violation, secret_in
@@ -96,6 +97,8 @@ class Drive(Target):
             return f"{status.state} {len(status.details).bit_length()}"
         contents = status.contents
         _recall(contents)
+        if self.sampled(data, 4):
+            _verify(data)
         if self.sampled(data, 8):
             json.dumps(drive_view.describe(contents.tree, show_secrets=False))
         kinds = [contents.format]
@@ -146,6 +149,21 @@ def _moved(data: bytes) -> bool:
         for path, content in images.read(data).tree.files.items()
         for text in (path, *documents.texts(_parsed(content), _SECRET_KEYS))
     )
+
+
+def _verify(data: bytes) -> None:
+    """List what every reader loses of a drive."""
+    found = verify(
+        images.read(data),
+        corpus.settings(),
+        readers=READERS.values(),
+        size=len(data),
+    )
+    if len(found.losses) > _MOST_DETAILS:
+        raise Violation(f"{len(found.losses):,} losses")
+    for loss in found.losses:
+        if secret_in(str(loss)) and not _moved(data):
+            raise Violation(f"a loss shows the secret: {str(loss)!a}")
 
 
 def _recall(contents: Contents) -> None:

@@ -13,10 +13,12 @@ from cfgdrive_virt.adapters.cli.drive_view import (
     MASK,
     describe,
     difference,
+    shortened,
 )
 from cfgdrive_virt.metadata.compare import Difference
 from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model.tree import MetadataTree
+from cfgdrive_virt.readers import Loss
 
 from ...samples import SEED, secrets_in
 
@@ -185,3 +187,12 @@ def test_a_difference_is_described_where_it_is_large() -> None:
         "expected": "(2,002 bytes of JSON)",
         "found": {"a": [1]},
     }
+
+
+def test_a_loss_is_cut_where_it_is_long() -> None:
+    loss = Loss("openstack/latest/x.json", "k" * 201, "e" * 1001, reader="r")
+    assert str(shortened(loss)) == (
+        f"r: openstack/latest/x.json {'k' * 200}...: {'e' * 1000}..."
+    )
+    short = Loss("x.json", "k" * 200, "e" * 1000, refused=True, reader="r")
+    assert shortened(short) == short

@@ -81,6 +81,18 @@ def test_what_lint_lists_is_printable(run: Run) -> None:
     assert all(line.isprintable() for line in told.splitlines())
 
 
+@pytest.mark.usefixtures("two_readers")
+@pytest.mark.parametrize("verb", ["lint", "plan"])
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_no_line_is_longer_than_a_person_reads(
+    run: Run, verb: str, options: tuple[str, ...]
+) -> None:
+    data = instance(config_drive=True, metadata={f"lost{'x' * 9999}": "x"})
+    told = run(verb, "-", *options, data=data).stdout
+    assert f"meta.lost{'x' * 191}..." in told
+    assert "x" * 200 not in told
+
+
 def test_lint_refuses_what_the_other_verbs_refuse(run: Run) -> None:
     broken = run("lint", "-", data=b"{")
     assert (broken.exit_code, broken.stdout) == (2, "")
