@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from cfgdrive_virt.exception import InvalidRequest, Problem
-from cfgdrive_virt.metadata import compare
+from cfgdrive_virt.metadata import compare, json_file
 from cfgdrive_virt.metadata.compare import Difference
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
@@ -23,6 +23,9 @@ from cfgdrive_virt.model.request import (
 )
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.model.value import show
+
+#: Characters of a path in an error.
+_LONGEST = 200
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +89,9 @@ class Layout(abc.ABC):
     def rendered(self, request: RenderedRequest) -> MetadataTree:
         """Return the files that the compute service rendered.
 
-        :raises InvalidRequest: if there are none, or if one lies outside the
-            layout's own paths
+        :raises InvalidRequest: if there are none, if one lies outside the
+            layout's own paths, or if readers would refuse one: the error
+            names file and key, never the content
         :raises ImageError: if a path is impossible on a drive
         """
         rule = f"must be below {' or '.join(self.own)}"
@@ -101,7 +105,16 @@ class Layout(abc.ABC):
             problems.append(problem)
         if problems:
             raise InvalidRequest(problems)
-        return MetadataTree(request.files)
+        tree = MetadataTree(request.files)
+        # Of too much JSON, the image's builder says what is too much.
+        if json_file.excess(tree):
+            return tree
+        if refused := [
+            Problem(ascii(problem.path)[1:-1][:_LONGEST], "", problem.rule)
+            for problem in self.problems(tree)
+        ]:
+            raise InvalidRequest(refused)
+        return tree
 
     @abc.abstractmethod
     def problems(self, tree: MetadataTree) -> Iterable[Problem]:

@@ -23,7 +23,7 @@ from nova.virt.libvirt import blockinfo as nova_blockinfo
 from nova.virt.libvirt.volume import remotefs
 from oracle import objects
 
-from cfgdrive_virt import InjectedFile, Recalled
+from cfgdrive_virt import InjectedFile, Recalled, RenderedRequest
 from cfgdrive_virt.adapters.nova import (
     blockinfo,
     metadata,
@@ -31,8 +31,10 @@ from cfgdrive_virt.adapters.nova import (
     rpc,
     tpool,
 )
-from cfgdrive_virt.exception import MigrationRefused
+from cfgdrive_virt.exception import MigrationRefused, Problem
+from cfgdrive_virt.metadata.openstack import OPENSTACK, check
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
+from cfgdrive_virt.model.tree import MetadataTree
 
 UUID = "b65cee2f-8c69-4aeb-be2f-f79742548fc2"
 CHECK = DestinationCheck(UUID, ("/a", "/b"), None, "0" * 32)
@@ -108,6 +110,30 @@ class TestFiles:
         made = rendered(drives, spawn, known)
         assert told(made) == told(drives.of_nova(spawn))
         assert "What only the config drive of instance" in caplog.text
+
+    def test_leave_out_what_readers_would_refuse(
+        self,
+        drives: oracle.Drives,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def problems(tree: MetadataTree) -> Iterator[Problem]:
+            path = "openstack/latest/meta_data.json"
+            if b"odd" in tree.files[path]:
+                yield Problem(path, "", "must not be odd")
+
+        monkeypatch.setattr(check, "problems", problems)
+        spawn = INSTANCES["plain"]
+        assert told(rendered(drives, spawn, Recalled("odd"))) == told(
+            drives.of_nova(spawn)
+        )
+
+    @pytest.mark.parametrize("name", INSTANCES)
+    def test_are_a_drives_as_they_are(
+        self, drives: oracle.Drives, name: str
+    ) -> None:
+        made = rendered(drives, INSTANCES[name])
+        request = RenderedRequest(uuid=UUID, files=made)
+        assert OPENSTACK.rendered(request).files == made
 
     @pytest.mark.parametrize(
         ("answer", "kept"),

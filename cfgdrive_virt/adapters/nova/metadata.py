@@ -10,7 +10,7 @@ from typing import Any
 from nova.api.metadata import base as instance_metadata
 
 from cfgdrive_virt.exception import ImageError
-from cfgdrive_virt.metadata import json_file
+from cfgdrive_virt.metadata import json_file, layout_in
 from cfgdrive_virt.metadata.layout import Recalled
 from cfgdrive_virt.model.request import RenderedRequest
 from cfgdrive_virt.model.tree import MetadataTree
@@ -69,15 +69,16 @@ def rendered(
 
     :param known: values that nova has only when it creates an instance, as
         read from the existing drive.  They are left out if they leave no room
-        for the others: a guest may have written them, and must not keep its
-        host from a new drive
+        for the others, or readers would refuse them: a guest may have written
+        them, and must not keep its host from a new drive
     """
     arguments = (instance, network_info, injected_files, admin_pass)
     files = _files(*arguments, known)
     if known != Recalled() and not _fits(files):
         LOG.warning(
             "What only the config drive of instance %s says is not taken"
-            " over: it leaves no room for what nova says",
+            " over: it leaves no room for what nova says, or readers would"
+            " refuse it",
             instance.uuid,
         )
         files = _files(*arguments, Recalled())
@@ -86,9 +87,12 @@ def rendered(
 
 def _fits(files: Mapping[str, bytes]) -> bool:
     try:
-        return not json_file.excess(MetadataTree(files))
+        tree = MetadataTree(files)
     except ImageError:
         return False
+    return not json_file.excess(tree) and not any(
+        layout_in(files).problems(tree)
+    )
 
 
 def _files(

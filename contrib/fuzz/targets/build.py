@@ -34,7 +34,11 @@ _PARTS = (
     "rr_moved", ".rr_moved", "boot.cat", "%41", "TRANS.TBL", "-rf",
 )  # fmt: skip
 _SIZES = (*[0, 1, 2, 511, 512, 513, 2047, 2048, 2049] * 6, 65_536, 300_000)
-_CONTENTS = ("", "x", "{}", "\0", "CD001", "\xff\xfe", "U\xaa", SECRET)
+#: What readers take for a meta_data.json, and for other files.
+_JSON = '{"uuid": "u"}'
+_CONTENTS = (
+    "", "x", "{}", _JSON, "\0", "CD001", "\xff\xfe", "U\xaa", SECRET,
+)  # fmt: skip
 _COUNTS = (*[1, 2, 3, 5] * 8, 20, 100, 1500)
 
 
@@ -48,11 +52,16 @@ class Build(Target):
     def corpus(self) -> list[bytes]:
         """Return the trees of the other targets, and some more."""
         some: list[dict[str, Any]] = [
-            {path: ["x", len(content)] for path, content in tree.files.items()}
+            {
+                path: [_JSON, 1]
+                if path.endswith(".json")
+                else ["x", len(content)]
+                for path, content in tree.files.items()
+            }
             for tree in corpus.trees()[:2]
         ]
         some.append({f"openstack/{part}": ["x", 1] for part in _PARTS[2:8]})
-        some += [{"openstack/latest/meta_data.json": ["x", 99]}] * 5
+        some += [{"openstack/latest/meta_data.json": [_JSON, 1]}] * 5
         return [_coded(files) for files in some]
 
     def mutate(

@@ -15,6 +15,7 @@ from cfgdrive_virt import (
     InjectedFile,
     Recalled,
     RenderedRequest,
+    image,
 )
 from cfgdrive_virt.exception import (
     ImageError,
@@ -22,6 +23,7 @@ from cfgdrive_virt.exception import (
     UnsupportedCombination,
 )
 from cfgdrive_virt.model.status import FRESH, STALE
+from cfgdrive_virt.model.tree import MetadataTree
 
 from ..samples import UUID, request
 from .drives import Make, tree
@@ -193,14 +195,22 @@ class TestWhatIsRecalled:
         assert driver.recall(UUID) == Recalled()
 
     def test_is_only_what_a_request_could_have_said(
-        self, driver: ConfigDriveDriver
+        self, driver: ConfigDriveDriver, drive: Path
     ) -> None:
         lies = files(
             admin_pass=["no text"],
             files=[{"path": "/x", "content_path": "/../../etc/shadow"}],
         )
         lies["openstack/latest/vendor_data2.json"] = b"[]"
-        driver.spawn(rendered(files=lies))
+        drive.parent.mkdir()
+        built = image.build(
+            "vfat",
+            MetadataTree(lies),
+            label="config-2",
+            timestamp=0,
+            serial=1,
+        )
+        drive.write_bytes(built.data)
         assert driver.recall(UUID) == Recalled()
 
 
