@@ -323,7 +323,6 @@ _CONTENT = {
     "a password": spawn(admin_pass='p\u00e4ss "word" \\ \U0001f511'),
     "an empty password": spawn(admin_pass=""),
     "an SSH key": with_keypairs(keypair("my key", "ssh", SSH_KEY)),
-    "a certificate": with_keypairs(keypair("windows", "x509", CERTIFICATE)),
     "metadata": spawn_of(
         metadata={"role": "web", "owner": "Ren\u00e9e", "empty": "", " ": "\n"}
     ),

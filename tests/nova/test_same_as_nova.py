@@ -94,9 +94,18 @@ def _forget_further_keypairs(found: Tree) -> None:
     for told in matching(found, META_DATA):
         del told["keys"][1:]
         first = told["keys"][0]["name"]
-        told["public_keys"] = {first: told["public_keys"][first]}
+        told["public_keys"] = {first: told["public_keys"][first].rstrip()}
+        told["keys"][0]["data"] = told["keys"][0]["data"].rstrip()
     for told in matching(found, EC2_META_DATA):
-        told["public-keys"] = {"0": told["public-keys"]["0"]}
+        key = told["public-keys"]["0"]["openssh-key"].rstrip()
+        told["public-keys"] = {"0": {"openssh-key": key}}
+
+
+def _forget_certificates(found: Tree) -> None:
+    for path in [*found]:
+        if fnmatchcase(path, META_DATA) or fnmatchcase(path, EC2_META_DATA):
+            found[path].pop("public_keys", None)
+            found[path].pop("public-keys", None)
 
 
 def _forget_tags_of_none(found: Tree) -> None:
@@ -127,6 +136,7 @@ NO_SUBNETS = "links without a subnet in network_data.json"
 NO_LINKS = "network_data.json without links"
 KEY_NAME = "_name of a key in the ec2 tree"
 KEYPAIRS = "keys, public_keys, public-keys"
+CERTIFICATES = "certificates in public_keys, public-keys"
 USER_DATA = "user_data, user-data"
 TAGS = "tags of a device in meta_data.json"
 EC2_ID = "ami-id, reservation-id in the ec2 tree"
@@ -206,12 +216,20 @@ DIFFERENCES = {
     ),
     KEYPAIRS: Difference(
         "nova tells of an instance's first key pair only; a request may have"
-        " several",
+        " several, and each ends its line then",
         instances.with_keypairs(
             instances.keypair("mine", "ssh", instances.SSH_KEY),
-            instances.keypair("yours", "x509", instances.CERTIFICATE),
+            instances.keypair("yours", "ssh", instances.SSH_KEY + " too"),
         ),
         _forget_further_keypairs,
+    ),
+    CERTIFICATES: Difference(
+        "readers take all that is there for OpenSSH keys, and look for"
+        " certificates in keys",
+        instances.with_keypairs(
+            instances.keypair("windows", "x509", instances.CERTIFICATE)
+        ),
+        _forget_certificates,
     ),
     USER_DATA: Difference(
         "nova writes user data of no bytes to an empty file; nothing to say"
@@ -443,6 +461,23 @@ def test_all_keypairs_where_nova_tells_of_the_first(drives: Drives) -> None:
 
     assert names(novas) == (["mine"], ["mine"], ["0"])
     assert names(ours) == (["mine", "yours"], ["mine", "yours"], ["0", "1"])
+
+
+def test_certificates_are_keys_only_where_nova_has_them_everywhere(
+    drives: Drives,
+) -> None:
+    ours, novas = both(drives, CERTIFICATES)
+
+    certificate = instances.CERTIFICATE
+    key = {"name": "windows", "type": "x509", "data": certificate}
+    for found in (ours, novas):
+        assert found[LATEST.format("meta_data")]["keys"] == [key]
+    assert novas[LATEST.format("meta_data")]["public_keys"] == {
+        "windows": certificate
+    }
+    assert "public-keys" in novas["ec2/latest/meta-data.json"]
+    assert "public_keys" not in ours[LATEST.format("meta_data")]
+    assert "public-keys" not in ours["ec2/latest/meta-data.json"]
 
 
 def test_no_key_name_where_nova_forgets_it(drives: Drives) -> None:

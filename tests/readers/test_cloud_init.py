@@ -16,6 +16,7 @@ from cfgdrive_virt import (
     Bond,
     ConfigDriveRequest,
     Interface,
+    Keypair,
     NetworkInfo,
     Route,
     Subnet,
@@ -133,7 +134,41 @@ def test_public_keys_come_through(
     sources = cloud_init("sources")
     keys = sources.normalize_pubkey_data(found["metadata"].get("public_keys"))
 
-    assert sorted(keys) == sorted(key.public_key for key in instance.keypairs)
+    assert sorted(keys) == sorted(ssh_keys(instance))
+
+
+def ssh_keys(instance: ConfigDriveRequest) -> list[str]:
+    keys = [key.public_key for key in instance.keypairs if key.type == "ssh"]
+    assert len(keys) < 2
+    return keys
+
+
+def test_each_of_several_keys_is_a_line_of_authorized_keys(
+    tmp_path: Path,
+) -> None:
+    with_keys = dataclasses.replace(
+        instances.minimal(),
+        keypairs=[
+            Keypair(name="a", public_key="ssh-ed25519 AAAA a@x"),
+            Keypair(name="b", public_key="ssh-ed25519 BBBB b@x\n"),
+            Keypair(name="c", public_key="PEM", type="x509"),
+        ],
+    )
+    drive = iso9660.build(
+        build_tree(with_keys, random_seed=b"-"),
+        label="config-2",
+        timestamp=instances.TIMESTAMP,
+    )
+    found = read(drive.data, tmp_path)
+    keys = cloud_init("sources").normalize_pubkey_data(
+        found["metadata"]["public_keys"]
+    )
+    parser = cloud_init("ssh_util").AuthKeyLineParser()
+
+    assert [str(parser.parse(key)) for key in keys] == [
+        "ssh-ed25519 AAAA a@x",
+        "ssh-ed25519 BBBB b@x",
+    ]
 
 
 def test_user_data_comes_through_byte_for_byte(
@@ -181,14 +216,15 @@ def test_the_ec2_tree_is_read(
     instance: ConfigDriveRequest, found: dict[str, Any]
 ) -> None:
     ec2 = found["ec2-metadata"]
+    expected = ssh_keys(instance)
     keys = [
         ec2["public-keys"][str(number)]["openssh-key"]
-        for number in range(len(instance.keypairs))
+        for number in range(len(expected))
     ]
 
     assert ec2["hostname"] == instance.hostname
     assert ec2["instance-type"] == instance.flavor
-    assert keys == [key.public_key for key in instance.keypairs]
+    assert keys == expected
 
 
 def file_of(request: ConfigDriveRequest, path: str) -> bytes:
@@ -228,8 +264,8 @@ def test_a_network_config_that_cloud_init_cannot_decode_is_refused() -> None:
 MACS = {f"fa:16:3e:00:00:0{number}": f"eth{number}" for number in range(4)}
 
 
-def converted(network: NetworkInfo, directory: Path) -> dict[str, Any]:
-    """Return cloud-init's network config, for a guest with four NICs."""
+def found_of(network: NetworkInfo | None, directory: Path) -> dict[str, Any]:
+    """Return what cloud-init finds on the drive of an instance."""
     request = ConfigDriveRequest(
         uuid="83679162-1378-4288-a2d4-70e13ec132aa",
         name="n",
@@ -240,7 +276,12 @@ def converted(network: NetworkInfo, directory: Path) -> dict[str, Any]:
     drive = iso9660.build(
         tree, label="config-2", timestamp=instances.TIMESTAMP
     )
-    found = read(drive.data, directory)
+    return read(drive.data, directory)
+
+
+def converted(network: NetworkInfo | None, directory: Path) -> dict[str, Any]:
+    """Return cloud-init's network config, for a guest with four NICs."""
+    found = found_of(network, directory)
     helper = cloud_init("sources.helpers.openstack")
     config: dict[str, Any] = helper.convert_net_json(
         found["networkdata"], known_macs=MACS

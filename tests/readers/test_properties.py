@@ -246,11 +246,18 @@ def test_meta_data_says_what_went_in(request: ConfigDriveRequest) -> None:
     if request.admin_pass is not None:
         expected["admin_pass"] = request.admin_pass
     if request.keypairs:
-        expected["public_keys"] = {
-            key.name: key.public_key for key in request.keypairs
-        }
+        ssh = [key for key in request.keypairs if key.type == "ssh"]
+        # Words are of one line.
+        end = "\n" if len(ssh) > 1 else ""
+        public = {key.name: f"{key.public_key}{end}" for key in ssh}
+        if public:
+            expected["public_keys"] = public
         expected["keys"] = [
-            {"name": key.name, "type": key.type, "data": key.public_key}
+            {
+                "name": key.name,
+                "type": key.type,
+                "data": public.get(key.name, key.public_key),
+            }
             for key in request.keypairs
         ]
     if first:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from cfgdrive_virt.metadata import json_file
+from cfgdrive_virt.metadata.openstack import public_keys
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
 #: Oldest first. "1.0" sorts before the dates, so the newer of two is greater.
@@ -56,10 +57,10 @@ def _meta_data(
         "reservation-id": ids.reservation_id or f"r-{short}",
         "security-groups": request.security_groups,
     }
-    if request.keypairs:
+    if public := public_keys.of(request):
         meta_data["public-keys"] = {
-            str(number): {"openssh-key": key.public_key}
-            for number, key in enumerate(request.keypairs)
+            str(number): {"openssh-key": key}
+            for number, key in enumerate(public.values())
         }
     if version >= "2007-01-19":
         floating_ips = request.network.floating_ips

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cfgdrive_virt.metadata import json_file
-from cfgdrive_virt.metadata.openstack import network_data
+from cfgdrive_virt.metadata.openstack import network_data, public_keys
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
     Device,
@@ -89,13 +89,7 @@ def _meta_data(
     if request.admin_pass is not None:
         meta_data["admin_pass"] = request.admin_pass
     if request.keypairs:
-        meta_data["public_keys"] = {
-            key.name: key.public_key for key in request.keypairs
-        }
-        meta_data["keys"] = [
-            {"name": key.name, "type": key.type, "data": key.public_key}
-            for key in request.keypairs
-        ]
+        meta_data |= _keys(request)
     first = 0
     if request.network_config is not None:
         first = 1
@@ -118,6 +112,22 @@ def _meta_data(
     if version >= VICTORIA:
         meta_data["dedicated_cpus"] = request.dedicated_cpus
     return meta_data
+
+
+def _keys(request: ConfigDriveRequest) -> dict[str, Any]:
+    public = public_keys.of(request)
+    entries = [
+        {
+            "name": key.name,
+            "type": key.type,
+            "data": public.get(key.name, key.public_key),
+        }
+        for key in request.keypairs
+    ]
+    found: dict[str, Any] = {"keys": entries}
+    if public:
+        found["public_keys"] = public
+    return found
 
 
 def _device(device: Device, version: str) -> dict[str, Any] | None:

@@ -109,8 +109,8 @@ def test_names_are_those_that_are_given() -> None:
 def test_keys_are_numbered_in_their_order() -> None:
     keys = [Keypair(name=name, public_key=f"ssh-{name}") for name in "ba"]
     assert meta_data(request(keypairs=keys), "1.0")["public-keys"] == {
-        "0": {"openssh-key": "ssh-b"},
-        "1": {"openssh-key": "ssh-a"},
+        "0": {"openssh-key": "ssh-b\n"},
+        "1": {"openssh-key": "ssh-a\n"},
     }
 
 

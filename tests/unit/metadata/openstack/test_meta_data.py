@@ -131,7 +131,7 @@ def test_every_version_has_what_is_told_of_the_instance(
     found = meta_data(made, directory)
     assert found["admin_pass"] == "hunter2"
     assert found["meta"] == {"role": "web"}
-    assert found["public_keys"] == {"a": "PEM", "b": "ssh-b"}
+    assert found["public_keys"] == {"b": "ssh-b"}
     assert found["keys"] == [
         {"name": "b", "type": "ssh", "data": "ssh-b"},
         {"name": "a", "type": "x509", "data": "PEM"},
