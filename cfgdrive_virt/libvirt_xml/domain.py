@@ -16,6 +16,7 @@ from lxml import etree
 
 from cfgdrive_virt.exception import InvalidDomain
 from cfgdrive_virt.model.decision import Machine
+from cfgdrive_virt.model.network import NetworkInfo
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
     Device,
@@ -261,7 +262,8 @@ def small_domain(request: ConfigDriveRequest, virt_type: str) -> str:
     etree.SubElement(domain, "memory", unit="MiB").text = "128"
     etree.SubElement(domain, "vcpu").text = "1"
     devices = etree.SubElement(domain, "devices")
-    for interface in request.network.interfaces:
+    network = request.network or NetworkInfo()
+    for interface in network.interfaces:
         element = etree.SubElement(devices, "interface", type="user")
         etree.SubElement(element, "mac", address=interface.mac)
         etree.SubElement(element, "model", type="virtio")

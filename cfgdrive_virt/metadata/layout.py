@@ -38,6 +38,8 @@ class Additions:
     :param vendor_data_static: whether vendor_data2.json has a ``static`` key
     :param dhcp_domain: the domain to append to the hostname
     :param skip_versions: versions of the ec2 tree to leave out
+    :param one_address: of the static addresses that a link has in an IP
+        version, list only the first one
     """
 
     random_seed: bytes = dataclasses.field(repr=False)
@@ -45,6 +47,7 @@ class Additions:
     vendor_data_static: bool = True
     dhcp_domain: str = ""
     skip_versions: Collection[str] = ()
+    one_address: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -149,6 +149,9 @@ class ConfigDriveRequest(Value):
     :param vendor_data2: target to JSON, beside ``static``
     :param admin_pass: the administrator's password
     :param random_seed: bytes for the guest's entropy pool; None: new ones
+    :param network: the guest's whole network configuration.  None: the drive
+        has none, and readers ask DHCP; an empty one: the guest gets no
+        network
     :param network_config: rendered interfaces(5) text, for old readers
     :param devices: tagged devices; if bus or address is None, it is read
         from the domain
@@ -186,7 +189,7 @@ class ConfigDriveRequest(Value):
     random_seed: bytes | None = checked(
         _random_seed, default=None, secret=True
     )
-    network: NetworkInfo = nested(NetworkInfo)
+    network: NetworkInfo | None = nested(NetworkInfo, optional=True)
     network_config: bytes | None = checked(
         rules.utf8, default=None, secret=True
     )
@@ -221,7 +224,8 @@ class RenderedRequest(Value):
 
     :param uuid: the instance's
     :param files: paths such as ``openstack/latest/meta_data.json`` to bytes;
-        without any, the drive can be planned but not built
+        without any, or with some that readers refuse, the drive can be
+        planned but not built
     :param image_properties: as in :class:`ConfigDriveRequest`, like
         config_drive and launched
     """

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 Rule = Callable[[Any], Any]
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -126,6 +127,16 @@ def hostname(value: Any) -> str:
             " no label over 63 characters"
         )
     return str(name)
+
+
+def interface_name(value: Any) -> str:
+    """Accept a name that Linux can give a network interface."""
+    if not isinstance(value, str) or not _INTERFACE.fullmatch(value):
+        raise ValueError(
+            "must be an interface's name: 1 to 15 letters, digits, '-', '_'"
+            " and '.', the first one a letter or digit"
+        )
+    return value
 
 
 def mac(value: Any) -> str:

@@ -60,9 +60,15 @@ def checked(
     return _field(spec, default, default_factory)
 
 
-def nested(kind: type[Value]) -> Any:
-    """Declare a field with one value of a kind, empty by default."""
-    return _field(_Spec(_instance_of(kind), of=kind), default_factory=kind)
+def nested(kind: type[Value], *, optional: bool = False) -> Any:
+    """Declare a field with one value of a kind.
+
+    :param optional: the default is None; else an empty value
+    """
+    spec = _Spec(_instance_of(kind), optional=optional, of=kind)
+    if optional:
+        return _field(spec, None)
+    return _field(spec, default_factory=kind)
 
 
 def many(kind: type[Value], rule: Rule = tuple) -> Any:

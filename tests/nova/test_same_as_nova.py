@@ -108,6 +108,15 @@ def _forget_certificates(found: Tree) -> None:
             found[path].pop("public-keys", None)
 
 
+def _forget_further_default_routes(found: Tree) -> None:
+    for told in matching(found, NETWORK_DATA):
+        for network in told["networks"]:
+            routes = network["routes"]
+            network["routes"] = routes[:1] + [
+                route for route in routes[1:] if route["network"] != "0.0.0.0"
+            ]
+
+
 def _forget_tags_of_none(found: Tree) -> None:
     for told in matching(found, META_DATA):
         for device in told.get("devices", ()):
@@ -137,6 +146,7 @@ NO_LINKS = "network_data.json without links"
 KEY_NAME = "_name of a key in the ec2 tree"
 KEYPAIRS = "keys, public_keys, public-keys"
 CERTIFICATES = "certificates in public_keys, public-keys"
+DEFAULT_ROUTES = "default routes in network_data.json"
 USER_DATA = "user_data, user-data"
 TAGS = "tags of a device in meta_data.json"
 EC2_ID = "ami-id, reservation-id in the ec2 tree"
@@ -230,6 +240,22 @@ DIFFERENCES = {
             instances.keypair("windows", "x509", instances.CERTIFICATE)
         ),
         _forget_certificates,
+    ),
+    DEFAULT_ROUTES: Difference(
+        "nova writes a subnet's gateway and its host route to everywhere;"
+        " cloud-init's sysconfig renderer gives up on the second one",
+        instances.spawn(
+            nic(
+                0,
+                static_ipv4(
+                    routes=[
+                        ("0.0.0.0/0", "192.0.2.252"),
+                        ("198.51.100.0/24", "192.0.2.254"),
+                    ]
+                ),
+            )
+        ),
+        _forget_further_default_routes,
     ),
     USER_DATA: Difference(
         "nova writes user data of no bytes to an empty file; nothing to say"
@@ -478,6 +504,17 @@ def test_certificates_are_keys_only_where_nova_has_them_everywhere(
     assert "public-keys" in novas["ec2/latest/meta-data.json"]
     assert "public_keys" not in ours[LATEST.format("meta_data")]
     assert "public-keys" not in ours["ec2/latest/meta-data.json"]
+
+
+def test_one_default_route_where_nova_writes_all(drives: Drives) -> None:
+    def gateways(found: Tree) -> list[str]:
+        (network,) = found[LATEST.format("network_data")]["networks"]
+        return [route["gateway"] for route in network["routes"]]
+
+    ours, novas = map(gateways, both(drives, DEFAULT_ROUTES))
+
+    assert novas == ["192.0.2.1", "192.0.2.252", "192.0.2.254"]
+    assert ours == ["192.0.2.1", "192.0.2.254"]
 
 
 def test_no_key_name_where_nova_forgets_it(drives: Drives) -> None:

@@ -219,6 +219,10 @@ json_values = st.recursive(
     max_leaves=6,
 )
 
+domains = st.lists(
+    st.sampled_from(("example", "a.example", "x" * 63, "_b-c.example")),
+    max_size=2,
+)
 macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":").upper())
 
 
@@ -244,6 +248,7 @@ def subnets(draw: st.DrawFn) -> Subnet:
         ip_address=str(network[number]),
         gateway=draw(st.none() | addresses.map(str)),
         dns=draw(st.lists(st.ip_addresses().map(str), max_size=2)),
+        dns_search=draw(domains),
         routes=[
             Route(destination=destination, gateway=gateway)
             for destination, gateway in draw(
@@ -259,8 +264,14 @@ def network_infos(draw: st.DrawFn) -> NetworkInfo:
     """Make interfaces, and bonds and VLANs on top of them."""
     ids = draw(st.lists(words, max_size=4, unique=True))
     interfaces = [
-        Interface(id=link_id, **draw(_link), type=draw(_interface_type))
-        for link_id in ids
+        Interface(
+            id=link_id,
+            # Two links with one name are refused.
+            name=draw(st.none() | st.just(f"eth{number}")),
+            type=draw(_interface_type),
+            **draw(_link),
+        )
+        for number, link_id in enumerate(ids)
     ]
     bonds: list[Bond] = []
     vlans: list[Vlan] = []
@@ -270,6 +281,13 @@ def network_infos(draw: st.DrawFn) -> NetworkInfo:
                 id="\tbond",
                 bond_mode=draw(st.sampled_from(model.BOND_MODES)),
                 bond_links=draw(st.lists(st.sampled_from(ids), min_size=1)),
+                bond_miimon=draw(st.none() | st.integers(0, 2**31 - 1)),
+                bond_xmit_hash_policy=draw(
+                    st.none() | st.sampled_from(model.BOND_XMIT_HASH_POLICIES)
+                ),
+                bond_lacp_rate=draw(
+                    st.none() | st.sampled_from(model.BOND_LACP_RATES)
+                ),
                 **draw(_link),
             )
         )
@@ -278,6 +296,7 @@ def network_infos(draw: st.DrawFn) -> NetworkInfo:
                 id="\tvlan",
                 vlan_id=draw(st.integers(1, 4094)),
                 vlan_link=draw(st.sampled_from([*ids, "\tbond"])),
+                name=draw(st.none() | st.just("vlan.0")),
                 **draw(_link),
             )
         )
@@ -286,6 +305,7 @@ def network_infos(draw: st.DrawFn) -> NetworkInfo:
         bonds=bonds,
         vlans=vlans,
         dns=draw(st.lists(st.ip_addresses().map(str), max_size=2)),
+        dns_search=draw(domains),
         floating_ips=draw(st.lists(st.ip_addresses(v=4).map(str), max_size=2)),
     )
 
@@ -339,7 +359,7 @@ _requests = st.builds(
     ),
     admin_pass=st.none() | texts(1),
     random_seed=st.binary(min_size=1, max_size=64),
-    network=network_infos(),
+    network=st.none() | network_infos(),
     # cloud-init gives up on what is no text.
     network_config=st.none() | texts().map(str.encode),
     devices=st.lists(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 
 from cfgdrive_virt import (
@@ -426,6 +427,123 @@ def test_all_subnets_of_a_link_arrive(tmp_path: Path) -> None:
     link = only_link(converted(network, tmp_path))
 
     assert [subnet["address"] for subnet in link["subnets"]] == addresses
+
+
+def test_without_a_network_cloud_init_falls_back_to_dhcp(
+    tmp_path: Path,
+) -> None:
+    # Its data source gives a configuration only where there is a file, and
+    # without one the stages generate a fallback.
+    absent, empty = tmp_path / "absent", tmp_path / "empty"
+    for directory in (absent, empty):
+        directory.mkdir()
+
+    assert "networkdata" not in found_of(None, absent)
+    assert converted(NetworkInfo(), empty) == {"version": 1, "config": []}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_two_gateways_of_a_link_leave_sysconfig_one_default_route(
+    version: int, tmp_path: Path
+) -> None:
+    bases = ("192.0.2.", "198.51.100.")
+    if version == 6:
+        bases = ("2001:db8:1::", "2001:db8:2::")
+    subnets = [
+        Subnet(
+            type=f"ipv{version}",
+            cidr=f"{base}{'0/24' if version == 4 else '/64'}",
+            ip_address=f"{base}10",
+            gateway=f"{base}1",
+        )
+        for base in bases
+    ]
+    network = NetworkInfo(
+        interfaces=[Interface(mac="fa:16:3e:00:00:00", subnets=subnets)]
+    )
+    scripts = "%(base)s/network-scripts"
+    renderer = cloud_init("net.sysconfig").Renderer(
+        {
+            "iface_templates": f"{scripts}/ifcfg-%(name)s",
+            "route_templates": {
+                "ipv4": f"{scripts}/route-%(name)s",
+                "ipv6": f"{scripts}/route6-%(name)s",
+            },
+        }
+    )
+    renderer.render_network_config(
+        converted(network, tmp_path), target=str(tmp_path)
+    )
+    written = tmp_path / "etc/sysconfig/network-scripts/ifcfg-eth0"
+    lines = written.read_text().splitlines()
+    key = "GATEWAY" if version == 4 else "IPV6_DEFAULTGW"
+
+    assert f"{key}={bases[0]}1" in lines
+    assert all(any(f"{base}10" in line for line in lines) for base in bases)
+
+
+def test_the_name_of_a_nic_is_that_of_vlans_on_it(tmp_path: Path) -> None:
+    network = NetworkInfo(
+        interfaces=[
+            Interface(id="tap-a", mac="fa:16:3e:00:00:01", name="wan0")
+        ],
+        vlans=[
+            Vlan(
+                id="v",
+                mac="fa:16:3e:00:00:03",
+                vlan_id=4094,
+                vlan_link="tap-a",
+                name="unused",
+            )
+        ],
+    )
+    nic, vlan = converted(network, tmp_path)["config"]
+
+    assert (nic["name"], vlan["name"]) == ("wan0", "wan0.4094")
+    assert "mtu" not in vlan
+
+
+def test_options_of_a_bond_and_domains_arrive(tmp_path: Path) -> None:
+    network = NetworkInfo(
+        interfaces=[
+            Interface(id="a", mac="fa:16:3e:00:00:01"),
+            Interface(id="b", mac="fa:16:3e:00:00:02"),
+        ],
+        bonds=[
+            Bond(
+                id="c",
+                mac="fa:16:3e:00:00:01",
+                bond_mode="802.3ad",
+                bond_links=["a", "b"],
+                bond_miimon=100,
+                bond_xmit_hash_policy="layer3+4",
+                bond_lacp_rate="fast",
+                subnets=[
+                    Subnet(
+                        type="ipv4",
+                        cidr="192.0.2.0/24",
+                        ip_address="192.0.2.10",
+                        dns_search=["a.example"],
+                    )
+                ],
+            )
+        ],
+        dns_search=["example"],
+    )
+    config = converted(network, tmp_path)
+    netplan = cloud_init("net.netplan").Renderer()
+    state = cloud_init("net.network_state").parse_net_config_data(config)
+    text = netplan._render_content(state)
+    bond = yaml.safe_load(text)["network"]["bonds"]["bond0"]
+
+    assert bond["parameters"] == {
+        "mode": "802.3ad",
+        "mii-monitor-interval": "100",
+        "transmit-hash-policy": "layer3+4",
+        "lacp-rate": "fast",
+    }
+    assert bond["nameservers"]["search"] == ["a.example", "example"]
+    assert "mtu" not in bond
 
 
 @pytest.mark.parametrize("kind", ["bridge", "ovs", "vhostuser", "dvs", "phy"])

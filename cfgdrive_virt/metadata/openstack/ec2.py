@@ -11,6 +11,7 @@ from typing import Any
 
 from cfgdrive_virt.metadata import json_file
 from cfgdrive_virt.metadata.openstack import public_keys
+from cfgdrive_virt.model.network import NetworkInfo
 from cfgdrive_virt.model.request import ConfigDriveRequest
 
 #: Oldest first. "1.0" sorts before the dates, so the newer of two is greater.
@@ -63,7 +64,7 @@ def _meta_data(
             for number, key in enumerate(public.values())
         }
     if version >= "2007-01-19":
-        floating_ips = request.network.floating_ips
+        floating_ips = request.network.floating_ips if request.network else ()
         meta_data["local-hostname"] = hostname
         meta_data["public-hostname"] = hostname
         meta_data["public-ipv4"] = floating_ips[0] if floating_ips else ""
@@ -87,7 +88,8 @@ def _meta_data(
 
 
 def _first_ipv4(request: ConfigDriveRequest) -> str | None:
-    for _, link in request.network.links():
+    network = request.network or NetworkInfo()
+    for _, link in network.links():
         for subnet in link.subnets:
             if subnet.version == 4 and subnet.ip_address is not None:
                 return subnet.ip_address

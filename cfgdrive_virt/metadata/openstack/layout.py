@@ -37,6 +37,7 @@ class OpenStack(Layout):
             vendor_data_static=additions.vendor_data_static,
             dhcp_domain=additions.dhcp_domain,
             skip_versions=additions.skip_versions,
+            one_address=additions.one_address,
         )
 
     def problems(self, tree: MetadataTree) -> Iterable[Problem]:

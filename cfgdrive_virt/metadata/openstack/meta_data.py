@@ -44,8 +44,17 @@ def files(
     random_seed: bytes,
     vendor_data: Any,
     vendor_data2: Mapping[str, Any],
+    *,
+    one_address: bool,
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield path and content of every file below ``openstack/``."""
+    """Yield path and content of every file below ``openstack/``.
+
+    There is no network_data.json if the request has no network: cloud-init
+    takes one without links for a configuration without any network, and asks
+    DHCP only if there is no file.
+
+    :param one_address: as for :func:`network_data.document`
+    """
     contents = [file.content for file in request.injected_files]
     if request.network_config is not None:
         contents.insert(0, request.network_config)
@@ -53,9 +62,11 @@ def files(
         yield f"openstack/content/{number:04}", content
     vendor_data_json = json_file.encode(vendor_data)
     vendor_data2_json = json_file.encode(vendor_data2)
-    network_data_json = json_file.encode(
-        network_data.document(request.network)
-    )
+    network_data_json = None
+    if request.network is not None:
+        network_data_json = json_file.encode(
+            network_data.document(request.network, one_address=one_address)
+        )
     for directory in (*VERSIONS, "latest"):
         version = EPOXY if directory == "latest" else directory
         below = f"openstack/{directory}"
@@ -65,7 +76,7 @@ def files(
             yield f"{below}/user_data", request.user_data
         if version >= HAVANA:
             yield f"{below}/vendor_data.json", vendor_data_json
-        if version >= LIBERTY:
+        if version >= LIBERTY and network_data_json is not None:
             yield f"{below}/network_data.json", network_data_json
         if version >= NEWTON_TWO:
             yield f"{below}/vendor_data2.json", vendor_data2_json

@@ -1,17 +1,19 @@
 """network_data.json: links, networks and services.
 
 It has all subnets of a link, where nova has only the first IPv4 and the first
-IPv6 subnet.
+IPv6 subnet.  It is cloud-init's whole network configuration: where it says
+nothing of a link, cloud-init does not configure it.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cfgdrive_virt.model.network import (
     DHCP_TYPES,
+    STATIC_TYPES,
     Bond,
     Interface,
     Link,
@@ -20,29 +22,37 @@ from cfgdrive_virt.model.network import (
 )
 
 
-def document(network: NetworkInfo) -> dict[str, Any]:
-    """Return the content of network_data.json."""
+def document(network: NetworkInfo, *, one_address: bool) -> dict[str, Any]:
+    """Return the content of network_data.json.
+
+    :param one_address: of a link's subnets with a static address, only the
+        first one of each IP version
+    """
     links = []
     networks: list[dict[str, Any]] = []
     servers: list[str] = []
     for link_id, link in network.links():
         links.append(_link(link_id, link))
-        for subnet in link.subnets:
-            networks.append(_network(len(networks), link_id, link, subnet))
+        # With a second default route in one of its files, cloud-init's
+        # sysconfig renderer writes none of them.
+        routed: set[int] = set()
+        for subnet in _subnets(link, one_address=one_address):
+            entry = {"id": f"network{len(networks)}", "link": link_id}
+            networks.append(entry | _network(network, link, subnet, routed))
             servers += subnet.dns
-    servers += network.dns
     return {
         "links": links,
         "networks": networks,
-        "services": _services(dict.fromkeys(servers)),
+        "services": _services([*servers, *network.dns]),
     }
 
 
 def _link(link_id: str, link: Link) -> dict[str, Any]:
-    entry: dict[str, Any] = {"id": link_id, "mtu": link.mtu}
-    if link.vif_id is not None:
-        entry["vif_id"] = link.vif_id
+    optional = {"vif_id": link.vif_id, "name": link.name, "mtu": link.mtu}
+    entry: dict[str, Any] = {"id": link_id}
     if isinstance(link, Interface):
+        # As in nova: null where there is none.
+        entry["mtu"] = None
         entry |= {"type": link.type, "ethernet_mac_address": link.mac}
     elif isinstance(link, Bond):
         entry |= {
@@ -51,6 +61,14 @@ def _link(link_id: str, link: Link) -> dict[str, Any]:
             "bond_mode": link.bond_mode,
             "bond_links": link.bond_links,
         }
+        # Nova's driver for Ironic passes these on under the same names.
+        # Talos reads miimon only from a string; others take either.
+        miimon = link.bond_miimon
+        optional |= {
+            "bond_miimon": None if miimon is None else str(miimon),
+            "bond_xmit_hash_policy": link.bond_xmit_hash_policy,
+            "bond_lacp_rate": link.bond_lacp_rate,
+        }
     else:
         entry |= {
             "type": "vlan",
@@ -58,48 +76,69 @@ def _link(link_id: str, link: Link) -> dict[str, Any]:
             "vlan_id": link.vlan_id,
             "vlan_link": link.vlan_link,
         }
-    return entry
+    # cloud-init's schema refuses a bond or VLAN with null for its MTU.
+    return entry | {
+        key: value for key, value in optional.items() if value is not None
+    }
+
+
+def _subnets(link: Link, *, one_address: bool) -> Iterator[Subnet]:
+    """Yield the subnets that the file lists."""
+    seen: set[str] = set()
+    for subnet in link.subnets:
+        if not (one_address and subnet.type in seen):
+            yield subnet
+        if subnet.type in STATIC_TYPES:
+            seen.add(subnet.type)
 
 
 def _network(
-    number: int, link_id: str, link: Link, subnet: Subnet
+    network: NetworkInfo, link: Link, subnet: Subnet, routed: set[int]
 ) -> dict[str, Any]:
+    """Return what the file has of a subnet.
+
+    :param routed: the IP versions in which the link has a default route; that
+        of the subnet is added
+    """
     entry: dict[str, Any] = {
-        "id": f"network{number}",
         "type": subnet.type,
-        "link": link_id,
         # The schema requires one; a caller without networks has none.
         "network_id": subnet.network_id or link.network_id or "",
     }
+    # Only cloud-init reads it, and only here; netplan and NetworkManager
+    # ignore domains and servers of all links where a link has its own.
+    if domains := dict.fromkeys(subnet.dns_search + network.dns_search):
+        entry["dns_search"] = list(domains)
     if subnet.type in DHCP_TYPES:
         return entry
     assert subnet.cidr is not None
-    entry |= {
+    return entry | {
         "ip_address": subnet.ip_address,
         "netmask": str(ipaddress.ip_network(subnet.cidr).netmask),
-        "routes": _routes(subnet),
-        "services": _services(subnet.dns),
+        "routes": list(_routes(subnet, routed)),
+        "services": _services(subnet.dns + network.dns),
     }
-    return entry
 
 
-def _routes(subnet: Subnet) -> list[dict[str, str]]:
+def _routes(subnet: Subnet, routed: set[int]) -> Iterator[dict[str, str]]:
     routes = [(route.destination, route.gateway) for route in subnet.routes]
     if subnet.gateway is not None:
         default = "0.0.0.0/0" if subnet.version == 4 else "::/0"
         routes.insert(0, (default, subnet.gateway))
-    entries = []
     for destination, gateway in routes:
         network = ipaddress.ip_network(destination)
-        entries.append(
-            {
-                "network": str(network.network_address),
-                "netmask": str(network.netmask),
-                "gateway": gateway,
-            }
-        )
-    return entries
+        if not network.prefixlen:
+            if subnet.version in routed:
+                continue
+            routed.add(subnet.version)
+        yield {
+            "network": str(network.network_address),
+            "netmask": str(network.netmask),
+            "gateway": gateway,
+        }
 
 
 def _services(servers: Iterable[str]) -> list[dict[str, str]]:
-    return [{"type": "dns", "address": server} for server in servers]
+    return [
+        {"type": "dns", "address": server} for server in dict.fromkeys(servers)
+    ]

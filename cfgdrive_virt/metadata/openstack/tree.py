@@ -21,6 +21,7 @@ def build_tree(
     vendor_data_static: bool = True,
     dhcp_domain: str = "",
     skip_versions: Collection[str] = (),
+    one_address: bool = False,
 ) -> MetadataTree:
     """Return all files of a request's drive.
 
@@ -45,6 +46,13 @@ def build_tree(
     )
     files = dict(ec2.files(request, hostname, skip_versions))
     files.update(
-        meta_data.files(request, hostname, random_seed, static, vendor_data2)
+        meta_data.files(
+            request,
+            hostname,
+            random_seed,
+            static,
+            vendor_data2,
+            one_address=one_address,
+        )
     )
     return MetadataTree(files)

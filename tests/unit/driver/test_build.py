@@ -208,13 +208,13 @@ def test_an_image_too_large_is_refused_where_its_content_is_not(
     make: Make, instances: Path
 ) -> None:
     driver = make("[cfgdrive_virt]\nmax_drive_size = 1\n")
-    file = InjectedFile(path="/x", content=os.urandom(1_000_000))
+    file = InjectedFile(path="/x", content=os.urandom(1_004_000))
     with pytest.raises(ImageError) as caught:
         driver.spawn(wanted(injected_files=[file]))
     size = r"the drive would be 1,[0-9]{3},[0-9]{3} bytes;"
     words = (
         r" \[cfgdrive_virt\] max_drive_size allows 1,048,576; the largest"
-        r" files: openstack/content/0000 \(1,000,000 bytes\), .*"
+        r" files: openstack/content/0000 \(1,004,000 bytes\), .*"
     )
     assert re.fullmatch(size + words, str(caught.value))
     assert os.listdir(instances) == ["locks"]

@@ -262,6 +262,10 @@ def test_a_small_domain_has_the_interfaces_and_boots_nothing() -> None:
     assert_is_golden(small_domain(made, "qemu"), "small")
 
 
+def test_a_small_domain_of_no_network_has_no_interface() -> None:
+    assert "<interface" not in small_domain(request(), "qemu")
+
+
 PCI = (
     "<address type='pci' domain='0x0000' bus='0x0a' slot='0x1f'"
     " function='0x7'/>"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from cfgdrive_virt import Bond, Interface, NetworkInfo, Route, Subnet, Vlan
 from cfgdrive_virt.exception import InvalidRequest
-from cfgdrive_virt.model.network import SUBNET_TYPES
+from cfgdrive_virt.model.network import (
+    BOND_LACP_RATES,
+    BOND_XMIT_HASH_POLICIES,
+    SUBNET_TYPES,
+    Link,
+)
 
 from ..samples import MAC
 
@@ -122,6 +129,80 @@ def test_an_mtu_has_a_range(mtu: int) -> None:
 @pytest.mark.parametrize("mtu", [0, 65_536, True, "1450", 1450.0], ids=repr)
 def test_an_mtu_out_of_its_range_is_refused(mtu: Any) -> None:
     assert list(refused(Interface, mac=MAC, mtu=mtu)) == ["mtu"]
+
+
+@pytest.mark.parametrize("miimon", [0, 100, "100", 2**31 - 1], ids=repr)
+def test_miimon_is_in_milliseconds(miimon: Any) -> None:
+    assert bond(bond_miimon=miimon).bond_miimon == int(miimon)
+
+
+@pytest.mark.parametrize(
+    "miimon", [-1, 2**31, "1" * 99, "", "1s", "-1", "\u0661", 1.0, True],
+    ids=repr,
+)  # fmt: skip
+def test_miimon_that_is_no_number_of_them_is_refused(miimon: Any) -> None:
+    assert list(refused(bond, bond_miimon=miimon)) == ["bond_miimon"]
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("bond_xmit_hash_policy", BOND_XMIT_HASH_POLICIES),
+        ("bond_lacp_rate", BOND_LACP_RATES),
+    ],
+)
+def test_an_option_of_a_bond_is_one_of_linux(
+    field: str, values: tuple[str, ...]
+) -> None:
+    for value in values:
+        assert getattr(bond(**{field: value}), field) == value
+    for wrong in ("layer7", 1, ["slow"]):
+        assert list(refused(bond, **{field: wrong})) == [field]
+
+
+@pytest.mark.parametrize("make", [bond, vlan, eth0])
+@pytest.mark.parametrize("name", ["e", "enp0s31f6.4094", "a" * 15, "0_-."])
+def test_a_link_has_a_name_that_linux_can_give(
+    make: Callable[..., Link], name: str
+) -> None:
+    assert make(name=name).name == name
+
+
+@pytest.mark.parametrize("make", [bond, vlan, eth0])
+@pytest.mark.parametrize(
+    "name", ["", "a" * 16, ".", "..", "a/b", "a b", "a:1", "\u00e9", "a\n", 5],
+    ids=repr,
+)  # fmt: skip
+def test_a_name_that_linux_cannot_give_is_refused(
+    make: Callable[..., Link], name: Any
+) -> None:
+    assert list(refused(make, name=name)) == ["name"]
+
+
+def test_no_two_links_get_one_name_in_the_guest() -> None:
+    links = [eth0(name="wan"), eth0(id="eth1", name="wan"), eth0(id="eth2")]
+    assert refused(NetworkInfo, interfaces=links) == {
+        "": "must not have two links with the name 'wan'"
+    }
+
+
+@pytest.mark.parametrize("kind", [NetworkInfo, partial(Subnet, **V4)])
+def test_domains_to_search_are_host_names(kind: Any) -> None:
+    assert kind(dns_search=["a.example"]).dns_search == ("a.example",)
+    for wrong in (["a b"], [""], ["a", "-b"], "a.example", [5]):
+        assert list(refused(kind, dns_search=wrong)) == ["dns_search"]
+
+
+@pytest.mark.parametrize("field", ["dns", "dns_search"])
+def test_what_each_subnet_gets_is_limited(field: str) -> None:
+    # Otherwise, a document of some MiB gives a drive of some GiB.
+    given = ["192.0.2.53"] * 100
+    fits = eth0(subnets=[Subnet(**V4)] * 500)
+    more = eth0(subnets=[Subnet(**V4)] * 501)
+    NetworkInfo(interfaces=[fits], **{field: given})
+    assert refused(NetworkInfo, interfaces=[more], **{field: given}) == {
+        field: "must be fewer: each of 501 subnets gets them"
+    }
 
 
 @pytest.mark.parametrize("vlan_id", [1, 4094])

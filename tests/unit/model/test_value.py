@@ -167,6 +167,11 @@ def test_a_key_without_a_value_is_as_good_as_absent() -> None:
     assert read(user_data=None, network=None, devices=None) == request()
 
 
+def test_a_network_that_is_given_and_empty_is_one() -> None:
+    assert read(network={}).network == NetworkInfo()
+    assert read().network is request().network is None
+
+
 @pytest.mark.parametrize("name", ["uuid", "name", "hostname"])
 def test_what_is_required_must_be_given(name: str) -> None:
     assert str(problems(**{name: None})[name]) == (f"{name}: must be given")

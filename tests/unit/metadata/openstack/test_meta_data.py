@@ -13,6 +13,7 @@ from cfgdrive_virt import (
     DiskDevice,
     InjectedFile,
     Keypair,
+    NetworkInfo,
     NicDevice,
     ShareDevice,
 )
@@ -77,14 +78,19 @@ def test_a_version_has_the_keys_that_it_introduced_and_all_before(
 def test_a_version_has_the_files_that_it_introduced_and_all_before(
     directory: str,
 ) -> None:
-    found = {
-        path.partition("/")[2]
-        for path in tree(request(user_data="x"))
-        if path.startswith(f"{directory}/")
-    }
-    assert found == {
+    known = {
         name for name, first in FILES_SINCE.items() if age(directory) >= first
     }
+    for network, without in (
+        (NetworkInfo(), set()),
+        (None, {"network_data.json"}),
+    ):
+        found = {
+            path.partition("/")[2]
+            for path in tree(request(user_data="x", network=network))
+            if path.startswith(f"{directory}/")
+        }
+        assert found == known - without
 
 
 def test_latest_says_what_the_newest_version_says(

@@ -44,7 +44,7 @@ def dns(*addresses: str) -> list[dict[str, str]]:
     return [{"type": "dns", "address": address} for address in addresses]
 
 
-def test_without_a_network_all_lists_are_empty() -> None:
+def test_without_links_all_lists_are_empty() -> None:
     assert document() == {"links": [], "networks": [], "services": []}
 
 
@@ -91,7 +91,6 @@ def test_bonds_and_vlans_are_links_behind_the_interfaces() -> None:
             "ethernet_mac_address": MAC,
             "bond_mode": "active-backup",
             "bond_links": ["a", "b"],
-            "mtu": None,
         },
         {
             "id": "v",
