@@ -173,6 +173,19 @@ _OWN_OPTS: list[cfg.Opt] = [
         help="Whether the hosts between which instances migrate share"
         " instances_path.",
     ),
+    cfg.StrOpt(
+        "addresses_per_link",
+        default="auto",
+        choices=(
+            ("auto", "depends on the image's os_type and os_distro"),
+            ("all", "all that the instance has"),
+            ("first", "the first one of each IP version"),
+        ),
+        help="Static addresses of a link in network_data.json.  Readers of"
+        " Windows and FreeBSD apply one after the other, and the guest keeps"
+        " the last one, and loses its gateway; with auto, their images get"
+        " the first.",
+    ),
     cfg.BoolOpt(
         "verify_drive",
         default=False,

@@ -56,6 +56,9 @@ def read_settings(conf: cfg.ConfigOpts) -> Settings:
             instances_path_shared={"yes": True, "no": False}.get(
                 own.instances_path_shared
             ),
+            one_address={"first": True, "all": False}.get(
+                own.addresses_per_link
+            ),
             verify_drive=own.verify_drive,
             rbd_pool=_pool(conf.libvirt.images_rbd_pool),
             rbd_ceph_conf=conf.libvirt.images_rbd_ceph_conf or "",

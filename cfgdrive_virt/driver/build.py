@@ -10,7 +10,7 @@ import codecs
 from collections.abc import Collection
 from typing import Any
 
-from cfgdrive_virt import image
+from cfgdrive_virt import image, readers
 from cfgdrive_virt.exception import (
     ImageError,
     InvalidConfiguration,
@@ -19,7 +19,11 @@ from cfgdrive_virt.metadata import json_file, layout_in, layout_of
 from cfgdrive_virt.metadata.layout import Additions
 from cfgdrive_virt.model import rules
 from cfgdrive_virt.model.drive import VFAT, DriveImage
-from cfgdrive_virt.model.request import RenderedRequest, Request
+from cfgdrive_virt.model.request import (
+    ConfigDriveRequest,
+    RenderedRequest,
+    Request,
+)
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
 
@@ -31,8 +35,8 @@ def tree_of(
 
     :param random_seed: for a request without one
     :raises InvalidConfiguration: if the static vendor data cannot be used
-    :raises InvalidRequest: if a rendered request has no files, or one lies
-        outside its layout's own paths
+    :raises InvalidRequest: if a rendered request has no files, if one lies
+        outside its layout's own paths, or if readers would refuse one
     :raises ImageError: if a rendered file has an impossible path
     """
     layout = layout_of(request)
@@ -44,6 +48,7 @@ def tree_of(
         vendor_data_static=settings.vendordata_static,
         dhcp_domain=settings.dhcp_domain,
         skip_versions=settings.skip_versions,
+        one_address=_one_address(request, settings),
     )
     return layout.files(request, additions)
 
@@ -96,6 +101,13 @@ def check_json(tree: MetadataTree) -> None:
     """
     if too_much := json_file.excess(tree):
         raise ImageError(f"the drive can't be built: {too_much}")
+
+
+def _one_address(request: ConfigDriveRequest, settings: Settings) -> bool:
+    if settings.one_address is not None:
+        return settings.one_address
+    likely = readers.likely(request.image_properties)
+    return all(reader.one_address for reader in likely)
 
 
 def _static_vendor_data(settings: Settings) -> Any:

@@ -19,6 +19,7 @@ class Settings:
     :param cache_modes: by type of disk source
     :param machine_types: by architecture
     :param instances_path_shared: None: decide by the file system type
+    :param one_address: None: decide by the image's reader
     :param max_drive_size: in bytes
     :param rbd_connect_timeout: in seconds, as are rbd_operation_timeout
         and rbd_destroy_interval
@@ -40,6 +41,7 @@ class Settings:
     discard: str | None
     machine_types: Mapping[str, str]
     disk_prefix: str | None
+    one_address: bool | None
     max_drive_size: int
     live_migration: str
     instances_path_shared: bool | None

@@ -45,6 +45,7 @@ def test_without_a_word_novas_defaults_hold() -> None:
     assert found.max_drive_size == 64 * 1024 * 1024
     assert (found.live_migration, found.verify_drive) == ("auto", False)
     assert found.instances_path_shared is None
+    assert found.one_address is None
     assert (found.rbd_pool, found.rbd_ceph_conf) == ("rbd", "")
     assert (found.rbd_user, found.rbd_secret_uuid) == (None, None)
     assert (found.rbd_connect_timeout, found.rbd_operation_timeout) == (5, 30)
@@ -82,6 +83,7 @@ def test_every_option_is_read(conf: Conf) -> None:
         live_migration = never
         instances_path_shared = no
         verify_drive = yes
+        addresses_per_link = first
         rbd_operation_timeout = 7
         rbd_monitors = ceph-1:6789, 10.0.0.2:3300, [fd00::1]:6789
         """.replace("        ", "")
@@ -101,6 +103,7 @@ def test_every_option_is_read(conf: Conf) -> None:
     assert found.max_drive_size == 1024 * 1024
     assert (found.live_migration, found.verify_drive) == ("never", True)
     assert found.instances_path_shared is False
+    assert found.one_address is True
     assert found.rbd_pool == "vms"
     assert found.rbd_ceph_conf == "/etc/ceph/east.conf"
     assert found.rbd_user == "nova"
@@ -145,6 +148,7 @@ def test_options_that_are_not_known_are_no_error(conf: Conf) -> None:
         ("cfgdrive_virt", "live_migration = yes"),
         ("cfgdrive_virt", "instances_path_shared = maybe"),
         ("cfgdrive_virt", "verify_drive = often"),
+        ("cfgdrive_virt", "addresses_per_link = 1"),
         ("cfgdrive_virt", "rbd_operation_timeout = 0"),
         ("cfgdrive_virt", "rbd_monitors = 10.0.0.1"),
         ("cfgdrive_virt", "rbd_monitors = 10.0.0.1:0"),
