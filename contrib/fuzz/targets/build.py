@@ -60,7 +60,8 @@ class Build(Target):
             }
             for tree in corpus.trees()[:2]
         ]
-        some.append({f"openstack/{part}": ["x", 1] for part in _PARTS[2:8]})
+        parts = {f"openstack/latest/{part}": ["x", 1] for part in _PARTS[2:8]}
+        some.append(parts | {"openstack/latest/meta_data.json": [_JSON, 1]})
         some += [{"openstack/latest/meta_data.json": [_JSON, 1]}] * 5
         return [_coded(files) for files in some]
 
