@@ -22,13 +22,14 @@ from cfgdrive_virt.exception import (
     UnsupportedCombination,
 )
 from cfgdrive_virt.metadata.layout import Recalled
-from cfgdrive_virt.model.decision import Decision, Machine, Verdict
+from cfgdrive_virt.model.decision import Decision, Verdict
 from cfgdrive_virt.model.drive import (
     DriveImage,
     FileLocation,
     Location,
     RbdLocation,
 )
+from cfgdrive_virt.model.machine import Controller, Machine
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 from cfgdrive_virt.model.network import (
     Bond,
@@ -58,6 +59,7 @@ __all__ = [
     "ConfigDriveDriver",
     "ConfigDriveError",
     "ConfigDriveRequest",
+    "Controller",
     "Decision",
     "DestinationCheck",
     "DiskDevice",

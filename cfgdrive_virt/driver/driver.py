@@ -47,6 +47,8 @@ class ConfigDriveDriver(Planner, Lifecycle, Refresh, LiveMigration):
         read-only one back
     :param carries: whether this service calls the hooks of live migration;
         then a read-only drive arrives too, so no drive has to be VFAT
+    :param novas_buses: whether this service puts cdroms on the buses that
+        nova chooses
     """
 
     def __init__(
@@ -59,10 +61,20 @@ class ConfigDriveDriver(Planner, Lifecycle, Refresh, LiveMigration):
         architecture: str = platform.machine(),
         peek: Peek | None = None,
         carries: bool = False,
+        novas_buses: bool = False,
     ) -> None:
         register_opts(conf)
         super().__init__(
-            Host(conf, clock, sleep, urandom, architecture, peek, carries)
+            Host(
+                conf,
+                clock,
+                sleep,
+                urandom,
+                architecture,
+                peek,
+                carries,
+                novas_buses,
+            )
         )
 
     def reading_by(self, peek: Peek) -> ConfigDriveDriver:

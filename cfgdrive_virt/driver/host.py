@@ -13,8 +13,9 @@ from oslo_config import cfg
 from cfgdrive_virt import policy
 from cfgdrive_virt.driver import build
 from cfgdrive_virt.driver.instance_drive import InstanceDrives, Peek
-from cfgdrive_virt.model.decision import Decision, Machine
+from cfgdrive_virt.model.decision import Decision
 from cfgdrive_virt.model.drive import DriveImage
+from cfgdrive_virt.model.machine import Machine
 from cfgdrive_virt.model.request import RenderedRequest, Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
@@ -39,6 +40,7 @@ class Host:
     architecture: str
     peek: Peek | None
     carries: bool
+    novas_buses: bool
 
     @property
     def settings(self) -> Settings:
@@ -80,6 +82,7 @@ class Host:
                 file_system.type_of(settings.instances_path),
                 carried=self.carries,
             ),
+            novas_buses=self.novas_buses,
         )
 
     def tree_of(self, settings: Settings, request: Request) -> MetadataTree:

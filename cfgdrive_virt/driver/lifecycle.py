@@ -21,7 +21,7 @@ from cfgdrive_virt.driver.make_ready import (
 )
 from cfgdrive_virt.driver.operation_log import Operation, operation
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.model.decision import Machine
+from cfgdrive_virt.model.machine import Machine
 from cfgdrive_virt.model.request import ConfigDriveRequest, Request
 from cfgdrive_virt.model.status import FRESH
 from cfgdrive_virt.store.file import FileStore

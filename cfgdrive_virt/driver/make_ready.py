@@ -18,8 +18,9 @@ from cfgdrive_virt.driver.verification import as_found
 from cfgdrive_virt.exception import DriveUnreadable, ImageError
 from cfgdrive_virt.libvirt_xml.domain import Domain
 from cfgdrive_virt.metadata import secrets
-from cfgdrive_virt.model.decision import Decision, Machine, Verdict
+from cfgdrive_virt.model.decision import Decision, Verdict
 from cfgdrive_virt.model.drive import DriveImage
+from cfgdrive_virt.model.machine import Machine
 from cfgdrive_virt.model.request import ConfigDriveRequest, Request
 from cfgdrive_virt.model.status import DAMAGED, FRESH, Status
 

@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager
 from cfgdrive_virt import policy
 from cfgdrive_virt.driver import build, stores
 from cfgdrive_virt.driver.host import Hooks
-from cfgdrive_virt.libvirt_xml.disk import disk_xml
-from cfgdrive_virt.model.decision import Decision, Machine, Verdict
+from cfgdrive_virt.libvirt_xml.disk import controller_xml, disk_xml
+from cfgdrive_virt.model.decision import Decision, Verdict
 from cfgdrive_virt.model.drive import DriveImage, Location
+from cfgdrive_virt.model.machine import Machine
 from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.model.tree import MetadataTree
@@ -26,12 +27,15 @@ class Plan:
     If no drive is required, the rest is None.
 
     :param disk_xml: the ``<disk>`` for the domain's ``<devices>``
+    :param controller_xml: a ``<controller>`` that the domain needs beside it;
+        None if it has one, or if libvirt adds the right one
     """
 
     required: Verdict
     decision: Decision | None = None
     location: Location | None = None
     disk_xml: str | None = None
+    controller_xml: str | None = None
 
 
 class Planner(Hooks):
@@ -69,10 +73,11 @@ class Planner(Hooks):
     ) -> Plan:
         """Return what ``spawn`` would do, and the disk's XML.
 
-        A service puts ``disk_xml`` into the domain that it defines.
+        A service puts ``disk_xml``, and ``controller_xml`` if there is one,
+        into the domain that it defines.
 
-        :param machine: the machine of that domain; by default what
-            :meth:`machine` returns
+        :param machine: the machine of that domain, and what is on its buses;
+            by default what :meth:`machine` returns, with nothing on them
         :param rescue: plan the drive that ``rescue`` builds
         :raises UnsupportedCombination: if settings exclude each other
         :raises StoreError: if the Ceph cluster must be asked for its
@@ -92,7 +97,14 @@ class Planner(Hooks):
             discard=settings.discard,
             ceph=stores.ceph_access(settings),
         )
-        return Plan(required, decision, location, xml)
+        controller = decision.controller
+        return Plan(
+            required,
+            decision,
+            location,
+            xml,
+            None if controller is None else controller_xml(controller),
+        )
 
     def decide(
         self, request: Request, machine: Machine | None = None

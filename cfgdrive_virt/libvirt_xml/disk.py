@@ -1,6 +1,7 @@
-"""A location and a decision become libvirt's ``<disk>``.
+"""A location and a decision become libvirt's ``<disk>`` and ``<controller>``.
 
-Source: libvirt's domain XML format, "Hard drives, floppy disks, CDROMs".
+Source: libvirt's domain XML format, "Hard drives, floppy disks, CDROMs" and
+"Controllers".
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from lxml import etree
 
 from cfgdrive_virt.model.decision import Decision
 from cfgdrive_virt.model.drive import CephAccess, Location, RbdLocation
+from cfgdrive_virt.model.machine import Controller
 
 
 def disk_xml(
@@ -41,6 +43,17 @@ def disk_xml(
     if decision.readonly:
         etree.SubElement(disk, "readonly")
     text: str = etree.tostring(disk, pretty_print=True, encoding="unicode")
+    return text
+
+
+def controller_xml(controller: Controller) -> str:
+    """Return the ``<controller>`` element for a domain's ``<devices>``."""
+    element = etree.Element(
+        "controller", type=controller.type, index=str(controller.index)
+    )
+    if controller.model is not None:
+        element.set("model", controller.model)
+    text: str = etree.tostring(element, pretty_print=True, encoding="unicode")
     return text
 
 

@@ -15,7 +15,8 @@ from typing import cast
 from lxml import etree
 
 from cfgdrive_virt.exception import InvalidDomain
-from cfgdrive_virt.model.decision import Machine
+from cfgdrive_virt.libvirt_xml import places
+from cfgdrive_virt.model.machine import Machine
 from cfgdrive_virt.model.network import NetworkInfo
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
@@ -174,7 +175,10 @@ class Domain:
         machine.text = machine.text or "hvm"
         try:
             machine.set("arch", machine.get("arch") or planned.architecture)
-            if planned.machine_type is not None:
+            if (
+                planned.machine_type is not None
+                and machine.get("arch") == planned.architecture
+            ):
                 machine.set(
                     "machine", machine.get("machine") or planned.machine_type
                 )
@@ -182,17 +186,18 @@ class Domain:
             raise InvalidDomain(
                 f"XML can't contain the machine {show(planned.description)}"
             ) from error
-        targets = self._root.findall("devices/disk/target")
+        targets = self._root.iterfind("devices/disk/target")
         return Machine(
             str(machine.get("arch")),
             machine.get("machine"),
             frozenset(target.get("dev", "") for target in targets),
+            frozenset(places.taken(self._root)),
+            frozenset(places.controllers(self._root)),
         )
 
-    def add_disk(self, disk_xml: str) -> None:
-        """Add a disk to the devices."""
-        devices = _child(self._root, "devices")
-        devices.append(etree.fromstring(disk_xml))
+    def add_device(self, xml: str) -> None:
+        """Add a disk or a controller to the devices."""
+        _child(self._root, "devices").append(etree.fromstring(xml))
 
     def disk_sources(self) -> list[str]:
         """Return the paths and volumes (``pool/name``) of the disks."""

@@ -1,9 +1,11 @@
-"""The input and output of the policy."""
+"""The output of the policy."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Literal
+
+from cfgdrive_virt.model.machine import Controller
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,29 +20,10 @@ class Verdict:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Machine:
-    """The known properties of the machine that gets the drive.
-
-    :param architecture: as libvirt and ``uname -m`` name it
-    :param machine_type: as libvirt names it; None: QEMU's default
-    :param targets: target device names that are in use
-    """
-
-    architecture: str
-    machine_type: str | None = None
-    targets: frozenset[str] = frozenset()
-
-    @property
-    def description(self) -> str:
-        """Return the machine in words."""
-        name = self.machine_type or "the default machine"
-        return f"{name} on {self.architecture}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
     """How a drive is built and attached, and why.
 
+    :param controller: what the machine has to get for it; None: nothing
     :param warnings: what the operator should know about it
     """
 
@@ -50,4 +33,5 @@ class Decision:
     target: str
     readonly: bool
     reason: str
+    controller: Controller | None = None
     warnings: tuple[str, ...] = ()

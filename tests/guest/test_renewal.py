@@ -181,7 +181,7 @@ def test_a_guest_that_rescues_reads_the_drive_for_rescue(
             "probe.interval=1 probe.cat=1",
         )
     )
-    domain.add_disk(plan.disk_xml)
+    domain.add_device(plan.disk_xml)
     defined = connection.defineXML(str(domain))
     driver.rescue(request, "helphelp", domain_xml=defined.XMLDesc())
     defined.create()

@@ -63,6 +63,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "location": None if plan.location is None else str(plan.location),
         "decision": None if decision is None else dataclasses.asdict(decision),
         "disk_xml": plan.disk_xml,
+        "controller_xml": plan.controller_xml,
     }
 
 
@@ -88,9 +89,10 @@ def print_plan(plan: Plan, losses: Sequence[str] = ()) -> None:
     print_facts(facts)
     for warning in warnings:
         print_facts({"warning": warning})
-    if plan.disk_xml is not None:
-        _console().print()
-        _console().print(_syntax(plan.disk_xml.rstrip(), "xml"))
+    for xml in (plan.controller_xml, plan.disk_xml):
+        if xml is not None:
+            _console().print()
+            _console().print(_syntax(xml.rstrip(), "xml"))
 
 
 def print_lines(lines: Sequence[str]) -> None:

@@ -78,8 +78,9 @@ class LibvirtService:
         domain = Domain(domain_xml)
         machine = domain.complete(request, self._driver.machine(request))
         plan = self._driver.plan(request, machine)
-        if plan.disk_xml is not None:
-            domain.add_disk(plan.disk_xml)
+        for device_xml in (plan.controller_xml, plan.disk_xml):
+            if device_xml is not None:
+                domain.add_device(device_xml)
         # defineXML would redefine an existing domain: check and define under
         # one lock.
         with self._driver.locked(request.uuid):

@@ -8,15 +8,17 @@ subclass can't override them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nova.conf import CONF
 from nova.virt.libvirt import blockinfo
 from nova.virt.libvirt import config as vconfig
+from nova.virt.libvirt import utils as libvirt_utils
 
-from cfgdrive_virt import policy
-from cfgdrive_virt.model.drive import NAME, RESCUE_NAME
+from cfgdrive_virt.model.drive import NAME, RESCUE_NAME, is_drive
+from cfgdrive_virt.model.machine import Machine
+from cfgdrive_virt.policy.device import SCSI_MODEL, place
 
 #: The names of an instance's drives in disk mappings.
 DRIVES = (NAME, RESCUE_NAME)
@@ -68,17 +70,24 @@ def follow(device_of: Callable[[Any, Any], str | None]) -> None:
                     "bus": bus,
                     # The last name: it stays the same when volumes come and
                     # go, and nova's own driver never uses it for a volume.
-                    "dev": policy.free_target(
-                        bus,
-                        device,
-                        blockinfo.get_dev_prefix_for_disk_bus(bus),
-                        {disk["dev"] for disk in mapping.values()},
-                    ),
+                    "dev": _free_name(bus, device, image_meta, mapping),
                     "type": device,
                 }
         return mapping
 
     blockinfo.get_disk_mapping = get_disk_mapping
+
+
+def _free_name(
+    bus: str, device: str, image_meta: Any, mapping: dict[str, Any]
+) -> str:
+    machine = Machine(
+        libvirt_utils.get_arch(image_meta),
+        targets=frozenset(disk["dev"] for disk in mapping.values()),
+    )
+    prefix = blockinfo.get_dev_prefix_for_disk_bus(bus)
+    name, _ = place(machine, bus, device, prefix, {})
+    return name
 
 
 def disk_config(
@@ -117,3 +126,37 @@ def disk_config(
         if key.startswith(f"{_QUOTA}disk_") and hasattr(disk, limit):
             setattr(disk, limit, value)
     return disk
+
+
+def missing_controllers(devices: Sequence[Any]) -> list[Any]:
+    """Return the SCSI controller that a guest's drive lacks, if any.
+
+    nova adds one only if the image has hw_scsi_model; else libvirt adds one
+    of its default model, lsilogic, which few kernels have a driver for.
+    Other disks on SCSI keep that.
+
+    :param devices: nova's configuration objects of a guest's disks and
+        controllers
+    """
+    on_scsi = [
+        device
+        for device in devices
+        if device.root_name == "disk" and device.target_bus == "scsi"
+    ]
+    others = [
+        device
+        for device in devices
+        if device.root_name == "controller" and device.type == "scsi"
+    ]
+    if others or not on_scsi or not all(map(_is_ours, on_scsi)):
+        return []
+    controller = vconfig.LibvirtConfigGuestController()
+    controller.type = "scsi"
+    controller.model = SCSI_MODEL
+    controller.index = 0
+    return [controller]
+
+
+def _is_ours(disk: Any) -> bool:
+    source = disk.source_path or disk.source_name or ""
+    return is_drive(source.removesuffix(".rescue"))

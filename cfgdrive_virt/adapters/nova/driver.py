@@ -209,6 +209,22 @@ class LibvirtDriver(LiveMigrationDriver):
             plan.disk_xml or "", name, disk_mapping, flavor["extra_specs"]
         )
 
+    def _get_guest_storage_config(
+        self,
+        context: Any,
+        instance: Any,
+        image_meta: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        devices = super()._get_guest_storage_config(
+            context, instance, image_meta, *args, **kwargs
+        )
+        # There, libvirt's default is one that guests have a driver for.
+        if not self._is_ppc64_guest(image_meta):
+            devices += blockinfo.missing_controllers(devices)
+        return devices
+
     def _device_of(self, instance: Any, image_meta: Any) -> str | None:
         request = metadata.request_of(instance, image_meta)
         try:

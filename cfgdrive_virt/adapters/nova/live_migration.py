@@ -37,7 +37,9 @@ class LiveMigrationDriver(libvirt_driver.LibvirtDriver):
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
         #: For questions that never wait for anything.
-        self._drive_driver = ConfigDriveDriver(CONF, peek=_peek, carries=True)
+        self._drive_driver = ConfigDriveDriver(
+            CONF, peek=_peek, carries=True, novas_buses=True
+        )
         #: The same driver for calls that may wait for a disk or for Ceph; on
         #: eventlet they run in native threads.
         self._threaded_driver = tpool.threaded(self._drive_driver)

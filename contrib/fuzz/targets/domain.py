@@ -7,7 +7,7 @@ from random import Random
 
 from cfgdrive_virt.exception import InvalidDomain
 from cfgdrive_virt.libvirt_xml.domain import Disk, Domain
-from cfgdrive_virt.model.decision import Machine
+from cfgdrive_virt.model.machine import Machine
 from fuzz import corpus, mutate
 from fuzz.limits import Limits
 from fuzz.target import SECRET, Target, Violation, secret_in
@@ -152,7 +152,7 @@ class DomainXml(Target):
                 _use_disk(found)
         located = domain.locate(corpus.request().devices)
         machine = domain.complete(corpus.bare(), _MACHINE)
-        domain.add_disk(_DISK)
+        domain.add_device(_DISK)
         written = str(domain)
         if len(written) > 2 * len(data) + 2000:
             raise Violation(f"{len(data):,} bytes become {len(written):,}")

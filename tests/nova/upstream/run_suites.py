@@ -112,7 +112,9 @@ class _Given:
             CONF.set_override("config_drive_format", self._format)
         # Also where a test asks for disk mappings, and makes no driver.
         asked: Any = SimpleNamespace(
-            _drive_driver=ConfigDriveDriver(CONF, carries=True)
+            _drive_driver=ConfigDriveDriver(
+                CONF, carries=True, novas_buses=True
+            )
         )
         device_of = LibvirtDriver._device_of
         blockinfo.follow(lambda *args: device_of(asked, *args))

@@ -250,7 +250,7 @@ def test_a_machine_that_xml_cannot_name_is_an_error_of_ours(
 def test_a_disk_is_added_to_the_devices() -> None:
     for xml in ("<domain/>", "<domain><devices><input/></devices></domain>"):
         domain = Domain(xml)
-        domain.add_disk("<disk type='file'/>")
+        domain.add_device("<disk type='file'/>")
         devices = ET.fromstring(str(domain)).find("devices")
         assert devices is not None
         assert devices[-1].attrib == {"type": "file"}

@@ -8,14 +8,16 @@ what would happen.  Every answer has its reason in words.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from cfgdrive_virt.exception import UnsupportedCombination
-from cfgdrive_virt.model.decision import Decision, Machine, Verdict
+from cfgdrive_virt.model.decision import Decision, Verdict
 from cfgdrive_virt.model.drive import ISO9660, VFAT
+from cfgdrive_virt.model.machine import Machine
 from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
+from cfgdrive_virt.policy.device import cdrom_bus, disk_bus, place
 
 #: Other names that images have for libvirt's.
 _ALIASES = {
@@ -25,10 +27,10 @@ _ALIASES = {
     "i486": "i686",
     "i586": "i686",
 }
-_X86 = ("x86_64", "i686")
 _MACHINE = re.compile(r"[A-Za-z0-9._+-]{1,64}")
-_CDROM_BUSES = ("ide", "sata", "scsi", "usb")
-_DISK_BUSES = ("virtio", *_CDROM_BUSES)
+
+#: Where libvirt's own default is a board on which no disk works.
+_MACHINE_TYPES = {"aarch64": "virt", "armv7l": "virt", "riscv64": "virt"}
 
 #: Operating systems, by Glance's os_distro, that read a drive by Afterburn.
 _AFTERBURN = ("coreos", "fedora-coreos", "flatcar", "rhcos")
@@ -49,24 +51,6 @@ _LOCAL_FILE_SYSTEMS = frozenset({
     "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay",
     "ramfs", "tmpfs", "xfs", "zfs",
 })  # fmt: skip
-
-#: Letters by bus, the last first: volumes that are attached later count from
-#: the other end.  IDE has four slots.  Up to f, SATA and SCSI need no second
-#: controller, so these letters come first.
-_LETTERS = {
-    "virtio": "zyxwvutsrqponmlkjihgfedcba",
-    "ide": "dcba",
-    "sata": "fedcbaghijklmnopqrstuvwxyz",
-    "scsi": "fedcbaghijklmnopqrstuvwxyz",
-    "usb": "fedcbaghijklmnopqrstuvwxyz",
-}
-_PREFIXES = {
-    "virtio": "vd",
-    "ide": "hd",
-    "sata": "sd",
-    "scsi": "sd",
-    "usb": "sd",
-}
 
 
 def required(settings: Settings, request: Request) -> Verdict:
@@ -126,7 +110,10 @@ def machine(
                 " knows"
             )
     return Machine(
-        architecture, machine_type or settings.machine_types.get(architecture)
+        architecture,
+        machine_type
+        or settings.machine_types.get(architecture)
+        or _MACHINE_TYPES.get(architecture),
     )
 
 
@@ -190,11 +177,17 @@ def must_survive(
 
 
 def decide(
-    settings: Settings, request: Request, machine: Machine, migration: Verdict
+    settings: Settings,
+    request: Request,
+    machine: Machine,
+    migration: Verdict,
+    *,
+    novas_buses: bool = False,
 ) -> Decision:
     """Decide on a drive's format and device.
 
     :param migration: what :func:`must_survive` returned
+    :param novas_buses: whether cdroms are on the buses that nova gives them
     :raises UnsupportedCombination: naming both sides of what excludes
         each other
     """
@@ -202,6 +195,11 @@ def decide(
         raise UnsupportedCombination(
             f"[libvirt] virt_type={settings.virt_type} can't have a config"
             " drive; kvm and qemu can"
+        )
+    if not machine.buses:
+        raise UnsupportedCombination(
+            f"{machine.description} has no PCI, without which libvirt attaches"
+            " no config drive; use image property hw_machine_type=pc or q35"
         )
     properties = request.image_properties
     if settings.config_drive_format is not None:
@@ -220,21 +218,25 @@ def decide(
         )
     if settings.in_rbd or image_format == VFAT:
         device: Literal["cdrom", "disk"] = "disk"
-        bus, why_bus = _disk_bus(machine, properties.get("hw_disk_bus"))
+        bus, why_bus = disk_bus(machine, properties)
     else:
         device = "cdrom"
-        bus, why_bus = _cdrom_bus(machine, properties.get("hw_cdrom_bus"))
-    place = "RBD" if settings.in_rbd else "a file"
+        bus, why_bus = cdrom_bus(machine, properties, novas_buses=novas_buses)
+    target, controller = place(
+        machine, bus, device, settings.disk_prefix, properties
+    )
+    where = "RBD" if settings.in_rbd else "a file"
     return Decision(
         format=image_format,
         device=device,
         bus=bus,
-        target=free_target(bus, device, settings.disk_prefix, machine.targets),
+        target=target,
         # In RBD an ISO9660 drive is writable too: QEMU then holds a watch on
         # the volume, which keeps others from removing it under a guest.
         readonly=device == "cdrom",
-        reason=f"a drive in {place}; {image_format} {why_format}; a {device}"
+        reason=f"a drive in {where}; {image_format} {why_format}; a {device}"
         f" on {bus} {why_bus}",
+        controller=controller,
         warnings=tuple(_warnings(image_format, device, properties, migration)),
     )
 
@@ -258,65 +260,3 @@ def _warnings(
             " read-only drive, so live migration needs the same file at the"
             " destination beforehand"
         )
-
-
-def _disk_bus(machine: Machine, wish: str | None) -> tuple[str, str]:
-    """Return the bus and why; an image's own wish outranks the default."""
-    if wish is None:
-        return "virtio", "by default"
-    _check_bus(machine, "hw_disk_bus", wish, "disk", _DISK_BUSES)
-    return wish, f"because image property hw_disk_bus={wish}"
-
-
-def _cdrom_bus(machine: Machine, wish: str | None) -> tuple[str, str]:
-    """Return the bus and why; an image's own wish outranks the machine."""
-    if wish is not None:
-        _check_bus(machine, "hw_cdrom_bus", wish, "cdrom", _CDROM_BUSES)
-        return wish, f"because image property hw_cdrom_bus={wish}"
-    if machine.architecture not in _X86:
-        return "scsi", f"because {machine.architecture} has no IDE"
-    if not _has_ide(machine):
-        return "sata", f"because {machine.description} has no IDE"
-    return "ide", f"as usual for {machine.description}"
-
-
-def _has_ide(machine: Machine) -> bool:
-    return machine.architecture in _X86 and "q35" not in (
-        machine.machine_type or ""
-    )
-
-
-def _check_bus(
-    machine: Machine, name: str, wish: str, device: str, buses: Sequence[str]
-) -> None:
-    if wish not in buses:
-        raise UnsupportedCombination(
-            f"image property {name}={wish!a} is not a bus for a {device}; use"
-            f" {', '.join(buses[:-1])} or {buses[-1]}"
-        )
-    if wish == "ide" and not _has_ide(machine):
-        others = " or ".join(bus for bus in buses if bus not in ("ide", "usb"))
-        raise UnsupportedCombination(
-            f"image property {name}=ide, and {machine.description} has no IDE"
-            f" controller; use {others}"
-        )
-
-
-def free_target(
-    bus: str, device: str, prefix: str | None, taken: Collection[str]
-) -> str:
-    """Return a target device name for a drive.
-
-    :param prefix: by default the bus' own
-    :param taken: names that others have
-    :raises UnsupportedCombination: if there is none
-    """
-    prefix = prefix or _PREFIXES[bus]
-    for letter in _LETTERS[bus]:
-        if prefix + letter not in taken:
-            return prefix + letter
-    raise UnsupportedCombination(
-        f"no device name is free for the config drive on {bus}:"
-        f" {', '.join(sorted(taken))} are taken; use another"
-        f" hw_{device}_bus"
-    )

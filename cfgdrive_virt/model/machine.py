@@ -1,0 +1,97 @@
+"""A guest's machine: which buses it has, and what is on them already.
+
+What libvirt gives a machine is measured: ``tests/guest/test_machines.py``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+X86 = ("x86_64", "i686")
+_S390 = ("s390", "s390x")
+_PPC64 = ("ppc64", "ppc64le")
+
+#: Prefixes of machine types to which libvirt attaches no disk: no PCI.
+_WITHOUT_PCI = ("isapc", "microvm", "xenfv", "xenpv")
+
+#: libvirt gives these a USB controller only if their XML has one.
+_USB_ON_DEMAND = ("aarch64", "armv6l", "armv7l", "riscv32", "riscv64")
+
+#: libvirt numbers the places of SCSI disks by 15 a controller.
+SCSI_PLACES = 15
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Controller:
+    """A controller of disks.
+
+    :param type: as libvirt names it, ``scsi`` or ``usb``
+    :param index: its number among those of its type
+    :param model: as libvirt names it; None: libvirt's default
+    """
+
+    type: str
+    index: int
+    model: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Machine:
+    """The known properties of the machine that gets the drive.
+
+    :param architecture: as libvirt and ``uname -m`` name it
+    :param machine_type: as libvirt names it; None: QEMU's default
+    :param targets: target device names that are in use
+    :param places: places on buses that are in use: the bus, and the number
+        that stands for libvirt's address there (hdd: ``("ide", 3)``)
+    :param controllers: those of SCSI and USB
+    """
+
+    architecture: str
+    machine_type: str | None = None
+    targets: frozenset[str] = frozenset()
+    places: frozenset[tuple[str, int]] = frozenset()
+    controllers: frozenset[Controller] = frozenset()
+
+    @property
+    def description(self) -> str:
+        """Return the machine in words."""
+        name = self.machine_type or "the default machine"
+        return f"{name} on {self.architecture}"
+
+    @property
+    def buses(self) -> frozenset[str]:
+        """Return the buses to which libvirt can attach a disk."""
+        name = self.machine_type or ""
+        if self.architecture in _S390:
+            return frozenset({"virtio", "scsi"})
+        if self.architecture not in X86:
+            return frozenset({"virtio", "sata", "scsi", "usb"})
+        if name.startswith(_WITHOUT_PCI):
+            return frozenset()
+        ide = set() if "q35" in name else {"ide"}
+        return frozenset({"virtio", "sata", "scsi", "usb"} | ide)
+
+    def has(self, controller: Controller) -> bool:
+        """Tell whether it has a controller, or libvirt adds it unasked."""
+        if controller.type == "usb":
+            return self.architecture not in _USB_ON_DEMAND or any(
+                known.type == "usb" for known in self.controllers
+            )
+        return controller in self.controllers
+
+    def may_get(self, controller: Controller) -> bool:
+        """Tell whether a controller may be added, whose number is free."""
+        return not any(
+            (known.type, known.index) == (controller.type, controller.index)
+            for known in self.controllers
+        )
+
+    def may_have_scsi_model(self, model: str) -> bool:
+        """Tell whether QEMU has SCSI controllers of a model for it."""
+        if self.architecture in _S390:
+            return model == "virtio-scsi"
+        if model == "ibmvscsi":
+            is_pseries = (self.machine_type or "pseries").startswith("pseries")
+            return self.architecture in _PPC64 and is_pseries
+        return True
