@@ -17,8 +17,8 @@ _WITHOUT_PCI = ("isapc", "microvm", "xenfv", "xenpv")
 #: libvirt gives these a USB controller only if their XML has one.
 _USB_ON_DEMAND = ("aarch64", "armv6l", "armv7l", "riscv32", "riscv64")
 
-#: libvirt numbers the places of SCSI disks by 15 a controller.
-SCSI_PLACES = 15
+#: Disks that libvirt puts on a controller before it uses the next one.
+_PER_CONTROLLER = {"ide": 4, "sata": 6, "scsi": 7}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,21 +36,50 @@ class Controller:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a disk is on a bus: libvirt's address of the type drive.
+
+    :param channel: which libvirt calls ``bus``
+    """
+
+    bus: str
+    controller: int
+    channel: int
+    target: int
+    unit: int
+
+
+def place_of(bus: str, letters: str) -> Place | None:
+    """Return the place that libvirt gives to a disk without an address.
+
+    :param letters: those that end its target device name: ``d`` of hdd
+    :return: None on a bus without such places
+    """
+    if bus not in _PER_CONTROLLER:
+        return None
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("a") + 1
+    controller, unit = divmod(number - 1, _PER_CONTROLLER[bus])
+    channel, unit = divmod(unit, 2) if bus == "ide" else (0, unit)
+    return Place(bus, controller, channel, 0, unit)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Machine:
     """The known properties of the machine that gets the drive.
 
     :param architecture: as libvirt and ``uname -m`` name it
     :param machine_type: as libvirt names it; None: QEMU's default
     :param targets: target device names that are in use
-    :param places: places on buses that are in use: the bus, and the number
-        that stands for libvirt's address there (hdd: ``("ide", 3)``)
+    :param places: places on buses that are in use
     :param controllers: those of SCSI and USB
     """
 
     architecture: str
     machine_type: str | None = None
     targets: frozenset[str] = frozenset()
-    places: frozenset[tuple[str, int]] = frozenset()
+    places: frozenset[Place] = frozenset()
     controllers: frozenset[Controller] = frozenset()
 
     @property

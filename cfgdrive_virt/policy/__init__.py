@@ -17,7 +17,7 @@ from cfgdrive_virt.model.drive import ISO9660, VFAT
 from cfgdrive_virt.model.machine import Machine
 from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
-from cfgdrive_virt.policy.device import cdrom_bus, disk_bus, place
+from cfgdrive_virt.policy.device import cdrom_bus, disk_bus, free_target
 
 #: Other names that images have for libvirt's.
 _ALIASES = {
@@ -222,7 +222,7 @@ def decide(
     else:
         device = "cdrom"
         bus, why_bus = cdrom_bus(machine, properties, novas_buses=novas_buses)
-    target, controller = place(
+    target, controller = free_target(
         machine, bus, device, settings.disk_prefix, properties
     )
     where = "RBD" if settings.in_rbd else "a file"

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cfgdrive_virt.exception import UnsupportedCombination
-from cfgdrive_virt.model.machine import SCSI_PLACES, X86, Controller, Machine
+from cfgdrive_virt.model.machine import (
+    X86,
+    Controller,
+    Machine,
+    Place,
+    place_of,
+)
 
 _CDROM_BUSES = ("ide", "sata", "scsi", "usb")
 _DISK_BUSES = ("virtio", *_CDROM_BUSES)
@@ -26,7 +32,7 @@ _SCSI_ALIASES = {"lsilogicsas": "lsisas1068", "paravirtual": "vmpvscsi"}
 #: Guests look only at the first LUN behind these, and libvirt's places are
 #: LUNs: only a controller's first place will do.
 _FIRST_LUN = ("lsisas1068", "lsisas1078", "vmpvscsi")
-_FIRST_LETTERS = "ap"
+_FIRST_LETTERS = "ahov"
 
 #: Letters by bus, the last first: volumes that are attached later count from
 #: the other end.  IDE has four slots.  Up to f, SATA and SCSI need no second
@@ -108,7 +114,7 @@ def _check_bus(
         )
 
 
-def place(
+def free_target(
     machine: Machine,
     bus: str,
     device: str,
@@ -129,11 +135,10 @@ def place(
     model = _scsi_model(machine, properties) if bus == "scsi" else ""
     first = model in _FIRST_LUN
     for letter in _FIRST_LETTERS if first else _LETTERS[bus]:
-        number = ord(letter) - ord("a")
-        taken = (bus, number) in machine.places
-        if taken or prefix + letter in machine.targets:
+        place = place_of(bus, letter)
+        if prefix + letter in machine.targets or place in machine.places:
             continue
-        controller = _controller(bus, number, model)
+        controller = _controller(bus, place, model)
         if controller is None or machine.has(controller):
             return prefix + letter, None
         if machine.may_get(controller):
@@ -159,9 +164,11 @@ def _scsi_model(machine: Machine, properties: Mapping[str, str]) -> str:
     return wish
 
 
-def _controller(bus: str, number: int, model: str) -> Controller | None:
-    if bus == "scsi":
-        return Controller("scsi", number // SCSI_PLACES, model)
+def _controller(
+    bus: str, place: Place | None, model: str
+) -> Controller | None:
+    if bus == "scsi" and place is not None:
+        return Controller("scsi", place.controller, model)
     if bus == "usb":
         return Controller("usb", 0, "qemu-xhci")
     return None

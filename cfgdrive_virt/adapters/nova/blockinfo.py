@@ -18,7 +18,7 @@ from nova.virt.libvirt import utils as libvirt_utils
 
 from cfgdrive_virt.model.drive import NAME, RESCUE_NAME, is_drive
 from cfgdrive_virt.model.machine import Machine
-from cfgdrive_virt.policy.device import SCSI_MODEL, place
+from cfgdrive_virt.policy.device import SCSI_MODEL, free_target
 
 #: The names of an instance's drives in disk mappings.
 DRIVES = (NAME, RESCUE_NAME)
@@ -86,7 +86,7 @@ def _free_name(
         targets=frozenset(disk["dev"] for disk in mapping.values()),
     )
     prefix = blockinfo.get_dev_prefix_for_disk_bus(bus)
-    name, _ = place(machine, bus, device, prefix, {})
+    name, _ = free_target(machine, bus, device, prefix, {})
     return name
 
 
