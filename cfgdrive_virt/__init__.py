@@ -29,7 +29,7 @@ from cfgdrive_virt.model.drive import (
     Location,
     RbdLocation,
 )
-from cfgdrive_virt.model.machine import Controller, Machine
+from cfgdrive_virt.model.machine import Controller, Machine, Place
 from cfgdrive_virt.model.migration import DestinationCheck, MigratingDrive
 from cfgdrive_virt.model.network import (
     Bond,
@@ -87,6 +87,7 @@ __all__ = [
     "NetworkInfo",
     "NicDevice",
     "NoWholeDrive",
+    "Place",
     "Plan",
     "Problem",
     "RbdLocation",

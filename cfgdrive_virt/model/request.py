@@ -159,7 +159,8 @@ class ConfigDriveRequest(Value):
     :param block_device_mapping: ec2's names of devices, such as ``root``
     :param flavor: the flavor's name
     :param image_properties: those of Glance; the library uses the ``hw_``
-        ones of disk, cdrom, machine and architecture and ``img_config_drive``
+        ones of disk, cdrom, SCSI, machine and architecture, ``os_type``,
+        ``os_distro`` and ``img_config_drive``
     :param config_drive: whether the tenant requested a config drive
     :param launched: whether the instance ran before (nova's launched_at)
     """

@@ -20,12 +20,15 @@ import oslo_messaging as messaging
 import pytest
 from instances import INSTANCES
 from nova.virt.libvirt import blockinfo as nova_blockinfo
+from nova.virt.libvirt import config as nova_config
+from nova.virt.libvirt import driver as nova_driver
 from nova.virt.libvirt.volume import remotefs
 from oracle import objects
 
 from cfgdrive_virt import InjectedFile, Recalled, RenderedRequest
 from cfgdrive_virt.adapters.nova import (
     blockinfo,
+    driver,
     metadata,
     releases,
     rpc,
@@ -311,6 +314,98 @@ class TestDevices:
             '<address type="drive" controller="0" unit="3"/></disk>'
         )
         assert mapping["unit"] == 4
+
+
+def a_disk(source: str, bus: str = "scsi") -> Any:
+    """Return nova's object for a disk in a file, or in a pool."""
+    made = nova_config.LibvirtConfigGuestDisk()
+    made.target_bus = bus
+    if source.startswith("/"):
+        made.source_type, made.source_path = "file", source
+    else:
+        made.source_type, made.source_name = "network", source
+    return made
+
+
+def a_controller(kind: str, model: str) -> Any:
+    made = nova_config.LibvirtConfigGuestController()
+    made.type, made.model, made.index = kind, model, 0
+    return made
+
+
+DRIVES = [
+    "/instances/uuid/disk.config",
+    "/instances/uuid/disk.config.rescue",
+    "vms/uuid_disk.config",
+    "vms/uuid_disk.config.rescue",
+]
+
+
+class TestControllers:
+    """nova's own, and the one that a drive lacks."""
+
+    @pytest.mark.parametrize("source", DRIVES)
+    def test_are_added_for_a_drive_alone_on_scsi(self, source: str) -> None:
+        devices = [
+            nova_config.LibvirtConfigGuestFilesys(),
+            a_disk("/instances/uuid/disk", "virtio"),
+            a_disk(source),
+            a_controller("usb", "qemu-xhci"),
+        ]
+        (made,) = blockinfo.missing_controllers(devices)
+        assert made.to_xml(pretty_print=False) == (
+            '<controller type="scsi" index="0" model="virtio-scsi"/>'
+        )
+
+    @pytest.mark.parametrize(
+        "devices",
+        [
+            pytest.param([], id="nothing"),
+            pytest.param([a_disk(DRIVES[0], "sata")], id="on another bus"),
+            pytest.param(
+                [a_disk(DRIVES[0]), a_controller("scsi", "lsilogic")],
+                id="hw_scsi_model",
+            ),
+            pytest.param(
+                [a_disk("/instances/uuid/disk"), a_disk(DRIVES[0])],
+                id="beside the root disk",
+            ),
+            pytest.param([a_disk("/instances/uuid/disk")], id="no drive"),
+            pytest.param([a_disk("vms/uuid_disk")], id="no drive in Ceph"),
+        ],
+    )
+    def test_stay_novas_own(self, devices: list[Any]) -> None:
+        assert blockinfo.missing_controllers(devices) == []
+
+    @pytest.mark.parametrize(
+        ("architecture", "models"),
+        [
+            ("x86_64", ["virtio-scsi"]),
+            ("aarch64", ["virtio-scsi"]),
+            ("ppc64le", []),
+        ],
+    )
+    def test_are_in_the_domain(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        architecture: str,
+        models: list[str],
+    ) -> None:
+        def novas(*_: Any) -> list[Any]:
+            return [a_disk(DRIVES[0])]
+
+        monkeypatch.setattr(
+            nova_driver.LibvirtDriver, "_get_guest_storage_config", novas
+        )
+        image = objects.ImageMeta.from_dict(
+            {"properties": {"hw_architecture": architecture}}
+        )
+        ours = object.__new__(driver.LibvirtDriver)
+        ours._check_emulation_arch = lambda _: architecture
+        found = ours._get_guest_storage_config(
+            None, None, image, {}, None, {}, None, "hvm"
+        )
+        assert [each.model for each in found[1:]] == models
 
 
 class TestHosts:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from cfgdrive_virt import Decision, Machine, Verdict, policy
+from cfgdrive_virt import Controller, Decision, Machine, Verdict, policy
 from cfgdrive_virt.exception import UnsupportedCombination
+from cfgdrive_virt.model.machine import Place
 
 from .samples import request, settings
 
 PC = Machine("x86_64", "pc")
 Q35 = Machine("x86_64", "pc-q35-9.0")
 ARM = Machine("aarch64", "virt")
+POWER = Machine("ppc64le", "pseries")
+S390 = Machine("s390x", "s390-ccw-virtio")
 
+VIRTIO_SCSI = Controller("scsi", 0, "virtio-scsi")
 STAYS = Verdict(False, "hosts share instances_path on nfs4")
 MOVES = Verdict(True, "hosts don't share instances_path on ext4")
 
@@ -24,10 +29,13 @@ def decide(
     *,
     image_properties: dict[str, str] | None = None,
     migration: Verdict = STAYS,
+    novas_buses: bool = False,
     **options: Any,
 ) -> Decision:
     made = request(image_properties=image_properties or {})
-    return policy.decide(settings(**options), made, machine, migration)
+    return policy.decide(
+        settings(**options), made, machine, migration, novas_buses=novas_buses
+    )
 
 
 def refusal(machine: Machine = PC, **arguments: Any) -> str:
@@ -124,19 +132,28 @@ def test_an_image_wishes_what_glance_knows(wish: str, asked: bool) -> None:
             Machine("s390x"),
         ),
         (
-            {"architecture": "aarch64", "hw_architecture": ""},
+            {"architecture": "ppc64le", "hw_architecture": ""},
             {},
-            Machine("aarch64"),
+            Machine("ppc64le"),
         ),
         (
             {"architecture": "arm64"},
             {"aarch64": "virt"},
             Machine("aarch64", "virt"),
         ),
+        # libvirt would take integratorcp, and spike.
+        ({"hw_architecture": "aarch64"}, {}, Machine("aarch64", "virt")),
+        ({"hw_architecture": "riscv64"}, {}, Machine("riscv64", "virt")),
+        (
+            {"hw_architecture": "aarch64"},
+            {"aarch64": "sbsa-ref"},
+            Machine("aarch64", "sbsa-ref"),
+        ),
     ],
     ids=[
         "nothing", "option", "other-option", "architecture", "image",
-        "fallback", "both", "empty", "alias",
+        "fallback", "both", "empty", "alias", "default", "riscv64",
+        "other-board",
     ],
 )  # fmt: skip
 def test_an_image_outranks_the_options_on_the_machine(
@@ -172,9 +189,9 @@ def machine_of(host: str = "x86_64", **properties: str) -> Machine:
 def test_an_architecture_has_the_name_that_libvirt_has_for_it(
     alias: str, name: str
 ) -> None:
-    assert machine_of(hw_architecture=alias) == Machine(name)
-    assert machine_of(architecture=alias) == Machine(name)
-    assert machine_of(host=alias) == Machine(name)
+    assert machine_of(hw_architecture=alias).architecture == name
+    assert machine_of(architecture=alias).architecture == name
+    assert machine_of(host=alias).architecture == name
 
 
 @pytest.mark.parametrize(
@@ -203,47 +220,66 @@ def test_a_machine_that_libvirt_cannot_have_is_refused(name: str) -> None:
         machine_of(architecture=name)
 
 
+MORE = ", and more kernels can read SCSI than SATA"
+NO_DRIVER = ", and Windows has no driver for virtio-scsi"
+
+
 @pytest.mark.parametrize(
-    ("machine", "bus", "target", "why"),
+    ("machine", "bus", "target", "controller", "why"),
     [
-        (PC, "ide", "hdd", "as usual for pc on x86_64"),
+        (PC, "ide", "hdd", None, "as usual for pc on x86_64"),
         (
             Machine("x86_64"),
             "ide",
             "hdd",
+            None,
             "as usual for the default machine on x86_64",
         ),
         (
             Machine("i686", "pc-i440fx-9.0"),
             "ide",
             "hdd",
+            None,
             "as usual for pc-i440fx-9.0 on i686",
         ),
         (
             Machine("x86_64", "q35"),
-            "sata",
-            "sdf",
-            "because q35 on x86_64 has no IDE",
-        ),
-        (Q35, "sata", "sdf", "because pc-q35-9.0 on x86_64 has no IDE"),
-        (ARM, "scsi", "sdf", "because aarch64 has no IDE"),
-        (
-            Machine("ppc64le", "pseries"),
             "scsi",
             "sdf",
-            "because ppc64le has no IDE",
+            VIRTIO_SCSI,
+            f"because q35 on x86_64 has no IDE{MORE}",
         ),
         (
-            Machine("s390x"),
+            Q35,
             "scsi",
             "sdf",
-            "because s390x has no IDE",
+            VIRTIO_SCSI,
+            f"because pc-q35-9.0 on x86_64 has no IDE{MORE}",
         ),
+        (
+            ARM,
+            "scsi",
+            "sdf",
+            VIRTIO_SCSI,
+            f"because aarch64 has no IDE{MORE}",
+        ),
+        (
+            POWER,
+            "scsi",
+            "sdf",
+            VIRTIO_SCSI,
+            f"because ppc64le has no IDE{MORE}",
+        ),
+        (S390, "scsi", "sdf", VIRTIO_SCSI, "because s390x has no IDE"),
     ],
     ids=lambda value: value.description if isinstance(value, Machine) else "",
 )
 def test_the_machine_has_the_bus(
-    machine: Machine, bus: str, target: str, why: str
+    machine: Machine,
+    bus: str,
+    target: str,
+    controller: Controller | None,
+    why: str,
 ) -> None:
     assert decide(machine) == Decision(
         format="iso9660",
@@ -253,6 +289,65 @@ def test_the_machine_has_the_bus(
         readonly=True,
         reason="a drive in a file; iso9660 because every reader supports it,"
         f" and hosts share instances_path on nfs4; a cdrom on {bus} {why}",
+        controller=controller,
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine", "bus", "why"),
+    [
+        (PC, "ide", "as usual for pc on x86_64"),
+        (Q35, "sata", f"because pc-q35-9.0 on x86_64 has no IDE{NO_DRIVER}"),
+        (ARM, "sata", f"because aarch64 has no IDE{NO_DRIVER}"),
+        (S390, "scsi", "because s390x has no IDE"),
+    ],
+    ids=lambda value: value.description if isinstance(value, Machine) else "",
+)
+@pytest.mark.parametrize("system", ["windows", "Windows"])
+def test_windows_has_a_driver_for_sata(
+    machine: Machine, bus: str, why: str, system: str
+) -> None:
+    made = decide(machine, image_properties={"os_type": system})
+    assert made.bus == bus
+    assert made.reason.endswith(f"a cdrom on {bus} {why}")
+    told = decide(
+        machine, image_properties={"os_type": system, "hw_cdrom_bus": "scsi"}
+    )
+    assert told.bus == "scsi"
+
+
+@pytest.mark.parametrize(
+    ("machine", "bus", "why"),
+    [
+        (PC, "ide", "as usual for pc on x86_64"),
+        (Q35, "sata", "because pc-q35-9.0 on x86_64 has no IDE"),
+        (ARM, "scsi", "because aarch64 has no IDE"),
+        (S390, "scsi", "because s390x has no IDE"),
+    ],
+    ids=lambda value: value.description if isinstance(value, Machine) else "",
+)
+@pytest.mark.parametrize("system", ["linux", "windows"])
+def test_nova_has_buses_of_its_own(
+    machine: Machine, bus: str, why: str, system: str
+) -> None:
+    made = decide(
+        machine, image_properties={"os_type": system}, novas_buses=True
+    )
+    assert made.bus == bus
+    assert made.reason.endswith(f"a cdrom on {bus} {why}")
+
+
+@pytest.mark.parametrize("image_format", ["iso9660", "vfat"])
+@pytest.mark.parametrize(
+    "name", ["microvm", "isapc", "xenfv", "xenfv-4.2", "xenpv"]
+)
+def test_a_machine_without_pci_is_refused(
+    name: str, image_format: str
+) -> None:
+    machine = Machine("x86_64", name)
+    assert refusal(machine, config_drive_format=image_format) == (
+        f"{name} on x86_64 has no PCI, without which libvirt attaches no"
+        " config drive; use image property hw_machine_type=pc or q35"
     )
 
 
@@ -267,6 +362,10 @@ def test_the_machine_has_the_bus(
         (Q35, "usb", "sdf"),
         (ARM, "usb", "sdf"),
         (ARM, "scsi", "sdf"),
+        (ARM, "sata", "sdf"),
+        (POWER, "sata", "sdf"),
+        (POWER, "usb", "sdf"),
+        (S390, "scsi", "sdf"),
     ],
     ids=lambda value: (
         value.description if isinstance(value, Machine) else value
@@ -291,14 +390,36 @@ def test_a_bus_that_holds_no_cdrom_is_refused(wish: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "machine",
-    [Q35, ARM, Machine("s390x")],
-    ids=lambda machine: machine.description,
+    ("machine", "wish", "others"),
+    [
+        (Q35, "ide", "sata or scsi"),
+        (ARM, "ide", "sata or scsi"),
+        (POWER, "ide", "sata or scsi"),
+        (S390, "ide", "scsi"),
+        (S390, "sata", "scsi"),
+        (S390, "usb", "scsi"),
+        (Machine("s390x"), "sata", "scsi"),
+    ],
+    ids=lambda value: (
+        value.description if isinstance(value, Machine) else value
+    ),
 )
-def test_ide_on_a_machine_without_it_is_refused(machine: Machine) -> None:
-    assert refusal(machine, image_properties={"hw_cdrom_bus": "ide"}) == (
-        "image property hw_cdrom_bus=ide, and"
-        f" {machine.description} has no IDE controller; use sata or scsi"
+@pytest.mark.parametrize("device", ["cdrom", "disk"])
+@pytest.mark.parametrize("novas_buses", [False, True])
+def test_a_bus_that_a_machine_lacks_is_refused(
+    machine: Machine, wish: str, others: str, device: str, novas_buses: bool
+) -> None:
+    told = refusal(
+        machine,
+        image_properties={f"hw_{device}_bus": wish},
+        config_drive_format={"cdrom": "iso9660", "disk": "vfat"}[device],
+        novas_buses=novas_buses,
+    )
+    lead = "virtio or " if device == "disk" else ""
+    assert told == (
+        f"image property hw_{device}_bus={wish}, and"
+        f" {machine.description} has no {wish.upper()} controller; use"
+        f" {lead}{others}"
     )
 
 
@@ -339,6 +460,171 @@ def test_a_controller_that_is_full_is_followed_by_another(bus: str) -> None:
     assert made.target == "sdg"
 
 
+def scsi(unit: int, controller: int = 0) -> Place:
+    return Place("scsi", controller, 0, 0, unit)
+
+
+@pytest.mark.parametrize(
+    ("bus", "places", "target"),
+    [
+        ("ide", {Place("ide", 0, 1, 0, 1)}, "hdc"),
+        ("ide", {Place("ide", 0, 1, 0, 1), Place("ide", 0, 1, 0, 0)}, "hdb"),
+        ("ide", {Place("sata", 0, 1, 0, 1)}, "hdd"),
+        ("sata", {Place("sata", 0, 0, 0, 5)}, "sde"),
+        ("sata", {Place("sata", 1, 0, 0, 5)}, "sdf"),
+        ("scsi", {scsi(5)}, "sde"),
+        ("scsi", {scsi(5, controller=1)}, "sdf"),
+        ("scsi", {Place("scsi", 0, 0, 5, 5)}, "sdf"),
+        ("scsi", {scsi(unit) for unit in range(7)}, "sdh"),
+        ("usb", {scsi(5)}, "sdf"),
+    ],
+)
+def test_a_name_whose_place_is_taken_is_not_free(
+    bus: str, places: set[Place], target: str
+) -> None:
+    machine = Machine("x86_64", "pc", places=frozenset(places))
+    made = decide(machine, image_properties={"hw_cdrom_bus": bus})
+    assert made.target == target
+
+
+def on_scsi(
+    *controllers: Controller, machine: Machine = PC, **properties: str
+) -> tuple[str, Controller | None]:
+    made = decide(
+        dataclasses.replace(machine, controllers=frozenset(controllers)),
+        image_properties={"hw_cdrom_bus": "scsi", **properties},
+    )
+    return made.target, made.controller
+
+
+@pytest.mark.parametrize("device", ["cdrom", "disk"])
+def test_a_scsi_drive_comes_with_a_controller(device: str) -> None:
+    made = decide(
+        image_properties={f"hw_{device}_bus": "scsi"},
+        config_drive_format={"cdrom": "iso9660", "disk": "vfat"}[device],
+    )
+    assert made.controller == VIRTIO_SCSI
+
+
+@pytest.mark.parametrize("bus", ["ide", "sata", "usb"])
+def test_libvirt_adds_the_other_controllers(bus: str) -> None:
+    made = decide(image_properties={"hw_cdrom_bus": bus})
+    assert made.controller is None
+
+
+def test_a_scsi_controller_that_is_there_is_used() -> None:
+    assert on_scsi(VIRTIO_SCSI) == ("sdf", None)
+    assert on_scsi(Controller("usb", 0, "virtio-scsi")) == (
+        "sdf",
+        VIRTIO_SCSI,
+    )
+
+
+@pytest.mark.parametrize("model", ["lsilogic", None, "auto"])
+def test_a_scsi_controller_of_another_model_is_left_to_its_disks(
+    model: str | None,
+) -> None:
+    other = Controller("scsi", 0, model)
+    second = Controller("scsi", 1, "virtio-scsi")
+    assert on_scsi(other) == ("sdh", second)
+    assert on_scsi(other, second) == ("sdh", None)
+
+
+def test_no_scsi_controller_left_is_refused() -> None:
+    all_taken = [Controller("scsi", index, "lsilogic") for index in range(4)]
+    with pytest.raises(UnsupportedCombination, match="no device name is free"):
+        on_scsi(*all_taken)
+
+
+@pytest.mark.parametrize(
+    ("machine", "wish", "model", "target"),
+    [
+        (PC, "virtio-scsi", "virtio-scsi", "sdf"),
+        (PC, "lsilogic", "lsilogic", "sdf"),
+        (PC, "LSILogic", "lsilogic", "sdf"),
+        # Guests find only the first LUN of these.
+        (PC, "lsisas1068", "lsisas1068", "sda"),
+        (PC, "lsisas1078", "lsisas1078", "sda"),
+        (PC, "vmpvscsi", "vmpvscsi", "sda"),
+        # VMware's names.
+        (PC, "lsilogicsas", "lsisas1068", "sda"),
+        (PC, "paraVirtual", "vmpvscsi", "sda"),
+        (POWER, "ibmvscsi", "ibmvscsi", "sdf"),
+        (Machine("ppc64"), "ibmvscsi", "ibmvscsi", "sdf"),
+        (S390, "virtio-scsi", "virtio-scsi", "sdf"),
+    ],
+    ids=lambda value: (
+        value.description if isinstance(value, Machine) else value
+    ),
+)
+def test_an_image_may_wish_for_a_model(
+    machine: Machine, wish: str, model: str, target: str
+) -> None:
+    made = on_scsi(machine=machine, hw_scsi_model=wish)
+    assert made == (target, Controller("scsi", 0, model))
+
+
+def test_a_second_controller_has_a_first_lun_too() -> None:
+    target, controller = on_scsi(VIRTIO_SCSI, hw_scsi_model="vmpvscsi")
+    assert (target, controller) == ("sdh", Controller("scsi", 1, "vmpvscsi"))
+
+
+@pytest.mark.parametrize(
+    ("machine", "wish", "models"),
+    [
+        *(
+            (
+                PC,
+                wish,
+                (
+                    "virtio-scsi or lsilogic or lsisas1068 or lsisas1078 or"
+                    " vmpvscsi"
+                ),
+            )
+            for wish in (
+                "", "auto", "buslogic", "ibmvscsi", "\x1b[31m",
+                "'/><disk", "virtio-scsi ",
+            )
+        ),
+        (
+            Machine("ppc64le", "powernv"),
+            "ibmvscsi",
+            "virtio-scsi or lsilogic or lsisas1068 or lsisas1078 or vmpvscsi",
+        ),
+        (S390, "lsilogic", "virtio-scsi"),
+    ],
+)  # fmt: skip
+def test_a_model_that_qemu_lacks_is_refused(
+    machine: Machine, wish: str, models: str
+) -> None:
+    told = refusal(
+        machine,
+        image_properties={"hw_cdrom_bus": "scsi", "hw_scsi_model": wish},
+    )
+    assert told == (
+        f"image property hw_scsi_model={wish!a} is not a SCSI controller of"
+        f" {machine.description}; use {models}"
+    )
+
+
+def test_a_model_is_ignored_on_other_buses() -> None:
+    made = decide(image_properties={"hw_scsi_model": "\x1b[31m"})
+    assert (made.bus, made.controller) == ("ide", None)
+
+
+@pytest.mark.parametrize("architecture", ["aarch64", "armv7l", "riscv64"])
+def test_usb_needs_a_controller_where_libvirt_adds_none(
+    architecture: str,
+) -> None:
+    machine = Machine(architecture, "virt")
+    wish = {"hw_cdrom_bus": "usb"}
+    needed = Controller("usb", 0, "qemu-xhci")
+    assert decide(machine, image_properties=wish).controller == needed
+    has = frozenset({Controller("usb", 3, "nec-xhci")})
+    machine = dataclasses.replace(machine, controllers=has)
+    assert decide(machine, image_properties=wish).controller is None
+
+
 def test_disk_prefix_takes_the_place_of_the_buss_own() -> None:
     taken = frozenset({"hdd", "vdd"})
     assert decide(disk_prefix="vd").target == "vdd"
@@ -365,7 +651,7 @@ TABLE = {
 }
 BUSES = {
     ("cdrom", PC): ("ide", "hdd"),
-    ("cdrom", Q35): ("sata", "sdf"),
+    ("cdrom", Q35): ("scsi", "sdf"),
     ("cdrom", ARM): ("scsi", "sdf"),
     ("disk", PC): ("virtio", "vdz"),
     ("disk", Q35): ("virtio", "vdz"),
@@ -598,23 +884,6 @@ def test_a_bus_that_holds_no_disk_is_refused(wish: str) -> None:
     assert told == (
         f"image property hw_disk_bus={wish!a} is not a bus for a disk; use"
         " virtio, ide, sata, scsi or usb"
-    )
-
-
-@pytest.mark.parametrize(
-    "machine",
-    [Q35, ARM, Machine("s390x")],
-    ids=lambda machine: machine.description,
-)
-def test_an_ide_disk_on_a_machine_without_ide_is_refused(
-    machine: Machine,
-) -> None:
-    told = refusal(
-        machine, images_type="rbd", image_properties={"hw_disk_bus": "ide"}
-    )
-    assert told == (
-        f"image property hw_disk_bus=ide, and {machine.description} has no IDE"
-        " controller; use virtio or sata or scsi"
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from cfgdrive_virt import (
     ConfigDriveDriver,
     ConfigDriveError,
+    Controller,
     Loss,
     Machine,
     RenderedRequest,
@@ -53,7 +54,8 @@ def test_a_plan_without_a_drive_has_its_reason_only(
 ) -> None:
     plan = driver.plan(request())
     assert not plan.required
-    assert (plan.decision, plan.location, plan.disk_xml) == (None,) * 3
+    assert (plan.decision, plan.location) == (None, None)
+    assert (plan.disk_xml, plan.controller_xml) == (None, None)
 
 
 def test_without_a_drive_unsupported_settings_do_no_harm(make: Make) -> None:
@@ -69,7 +71,7 @@ def test_without_a_drive_unsupported_settings_do_no_harm(make: Make) -> None:
         ("", {}, Machine("x86_64")),
         (Q35, {}, Machine("x86_64", "q35")),
         (Q35, {"hw_machine_type": "pc"}, Machine("x86_64", "pc")),
-        ("", {"hw_architecture": "aarch64"}, Machine("aarch64")),
+        ("", {"hw_architecture": "aarch64"}, Machine("aarch64", "virt")),
     ],
 )  # fmt: skip
 def test_the_machine_is_what_image_and_options_tell(
@@ -86,7 +88,34 @@ def test_a_guest_that_is_told_outranks_what_would_be_guessed(
         wanted(), Machine("x86_64", "q35", frozenset({"sdf"}))
     )
     assert plan.decision is not None
-    assert (plan.decision.bus, plan.decision.target) == ("sata", "sde")
+    assert (plan.decision.bus, plan.decision.target) == ("scsi", "sde")
+
+
+def test_a_plan_has_the_controller_that_a_drive_lacks(make: Make) -> None:
+    driver = make(CDROM)
+    plan = driver.plan(wanted(), Machine("x86_64", "q35"))
+    assert plan.controller_xml == (
+        '<controller type="scsi" index="0" model="virtio-scsi"/>\n'
+    )
+    there = frozenset({Controller("scsi", 0, "virtio-scsi")})
+    for machine in (
+        Machine("x86_64", "pc"),
+        Machine("x86_64", "q35", controllers=there),
+    ):
+        plan = driver.plan(wanted(), machine)
+        assert plan.disk_xml is not None
+        assert plan.controller_xml is None
+
+
+@pytest.mark.parametrize(
+    ("novas_buses", "bus"), [(False, "scsi"), (True, "sata")]
+)
+def test_a_service_may_have_novas_buses(
+    conf: Any, novas_buses: bool, bus: str
+) -> None:
+    driver = ConfigDriveDriver(conf(CDROM), novas_buses=novas_buses)
+    made = wanted(image_properties={"hw_machine_type": "q35"})
+    assert driver.decide(made, Machine("x86_64", "q35")).bus == bus
 
 
 def test_options_are_those_of_now(conf: Any) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cfgdrive_virt import Decision, FileLocation
-from cfgdrive_virt.libvirt_xml.disk import disk_xml
+from cfgdrive_virt import Controller, Decision, FileLocation
+from cfgdrive_virt.libvirt_xml.disk import controller_xml, disk_xml
 from cfgdrive_virt.model.drive import CephAccess, Monitor, RbdLocation
 
 from ..samples import UUID
@@ -43,6 +43,19 @@ def test_a_disk_is_as_libvirt_wants_it(
     name: str, decision: Decision, options: dict[str, Any]
 ) -> None:
     assert_is_golden(disk_xml(located(), decision, **options), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "controller"),
+    [
+        ("controller", Controller("scsi", 1, "virtio-scsi")),
+        ("controller-default", Controller("usb", 0)),
+    ],
+)
+def test_a_controller_is_as_libvirt_wants_it(
+    name: str, controller: Controller
+) -> None:
+    assert_is_golden(controller_xml(controller), name)
 
 
 def test_a_hostile_path_stays_a_path() -> None:

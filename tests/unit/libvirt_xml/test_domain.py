@@ -236,6 +236,12 @@ def test_targets_that_are_taken_are_told() -> None:
     assert guest.targets == {"vda", "hdd"}
 
 
+def test_a_planned_machine_type_is_that_architectures_only() -> None:
+    xml = "<domain><os><type arch='aarch64'>hvm</type></os></domain>"
+    _, guest = complete(xml, Machine("x86_64", "q35"))
+    assert guest == Machine("aarch64")
+
+
 @pytest.mark.parametrize("char", ["\0", "\x1b", "\ufffe"], ids=ascii)
 @pytest.mark.parametrize("field", ["architecture", "machine_type"])
 def test_a_machine_that_xml_cannot_name_is_an_error_of_ours(

@@ -49,6 +49,7 @@ def test_plan_answers_in_json(run: Run) -> None:
         "decision": None,
         "disk_xml": None,
         "losses": [],
+        "controller_xml": None,
     }
 
 
@@ -105,5 +106,11 @@ def test_a_nova_conf_decides(run: Run, nova_conf: Path) -> None:
     )
     files = ("--config-file", nova_conf, "--config-file", more)
     found = json.loads(run(*files, "plan", "-", "--json", data=data).stdout)
-    assert found["decision"]["bus"] == "sata"
+    assert found["decision"]["bus"] == "scsi"
+    assert found["decision"]["controller"] == {
+        "type": "scsi",
+        "index": 0,
+        "model": "virtio-scsi",
+    }
+    assert 'model="virtio-scsi"' in found["controller_xml"]
     assert found["location"].startswith(str(nova_conf.with_name("instances")))

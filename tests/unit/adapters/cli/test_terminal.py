@@ -103,13 +103,16 @@ def test_a_plan_is_told_with_its_reasons(encoding: str) -> None:
     decision = Decision(
         "vfat", "disk", "virtio", "vdz", readonly=False, reason="why not"
     )
-    plan = Plan(Verdict(True, "asked"), decision, None, "<disk/>\n")
+    plan = Plan(
+        Verdict(True, "asked"), decision, None, "<disk/>\n", "<controller/>\n"
+    )
     told = tell(encoding, terminal.print_plan, plan)
     for words in (
         "yes: asked",
         "disk vdz on virtio, writable",
         "why not",
         "<disk/>",
+        "<controller/>",
     ):
         assert words in told
 

@@ -9,10 +9,11 @@ from typing import Any
 import libvirt
 import pytest
 
-from cfgdrive_virt import ConfigDriveDriver
+from cfgdrive_virt import ConfigDriveDriver, Controller, Machine
 from cfgdrive_virt.adapters.libvirt import LibvirtService, connected, silence
 from cfgdrive_virt.adapters.libvirt.service import Destroyed
 from cfgdrive_virt.exception import DomainError
+from cfgdrive_virt.libvirt_xml.domain import Domain
 
 from ...samples import UUID, state_of, wanted
 
@@ -70,6 +71,23 @@ def instead_of_starting(
         raise error
 
     monkeypatch.setattr(libvirt.virDomain, "create", fail)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_domain_has_the_controller_that_the_drive_needs(
+    conf: Callable[..., Any], connection: Any, count: int
+) -> None:
+    has = "<controller type='scsi' index='0' model='virtio-scsi'/>" * count
+    text = "[DEFAULT]\nconfig_drive_format = iso9660\n"
+    driver = ConfigDriveDriver(conf(text), architecture="x86_64")
+    request = wanted(image_properties={"hw_cdrom_bus": "scsi"})
+    LibvirtService(connection, driver).spawn(
+        request, XML.replace("</os>", f"</os><devices>{has}</devices>")
+    )
+    xml = connection.lookupByUUIDString(UUID).XMLDesc()
+    controllers = Domain(xml).complete(request, Machine("x86_64")).controllers
+    assert controllers == {Controller("scsi", 0, "virtio-scsi")}
+    assert xml.count("<controller type='scsi'") == 1
 
 
 def test_what_is_spawned_can_be_destroyed(
