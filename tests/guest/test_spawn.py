@@ -144,16 +144,18 @@ def disks(domain: libvirt.virDomain) -> dict[str, ET.Element]:
 
 
 @pytest.mark.parametrize(
-    ("machine", "image_format", "device", "bus", "target"),
+    ("machine", "system", "image_format", "device", "bus", "target"),
     [
-        ("pc", "iso9660", "cdrom", "ide", "hdd"),
-        ("q35", "iso9660", "cdrom", "sata", "sdf"),
-        ("pc", "vfat", "disk", "virtio", "vdz"),
-        ("q35", "vfat", "disk", "virtio", "vdz"),
+        ("pc", "linux", "iso9660", "cdrom", "ide", "hdd"),
+        ("q35", "linux", "iso9660", "cdrom", "scsi", "sdf"),
+        ("q35", "windows", "iso9660", "cdrom", "sata", "sdf"),
+        ("pc", "linux", "vfat", "disk", "virtio", "vdz"),
+        ("q35", "linux", "vfat", "disk", "virtio", "vdz"),
     ],
 )
 def test_the_guests_kernel_reads_every_file(
     machine: str,
+    system: str,
     image_format: str,
     device: str,
     bus: str,
@@ -166,7 +168,7 @@ def test_the_guests_kernel_reads_every_file(
     tmp_path: pathlib.Path,
 ) -> None:
     set_format(driver, image_format)
-    request = a_request()
+    request = a_request(image_properties={"os_type": system})
     console = Console(tmp_path / "serial.log")
     xml = probe_domain_xml(
         f"probe-{machine}", request.uuid, machine, probe, console.log
