@@ -19,8 +19,7 @@ _DISK_BUSES = ("virtio", *_CDROM_BUSES)
 #: The model of a SCSI controller for which most kernels have a driver.
 SCSI_MODEL = "virtio-scsi"
 
-#: Glance's hw_scsi_model has these names; buslogic, the last one that it
-#: knows, is none of QEMU's.
+#: Glance's names for hw_scsi_model, without buslogic, which QEMU lacks.
 _SCSI_MODELS = (
     "virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078", "vmpvscsi",
     "ibmvscsi",
@@ -29,8 +28,8 @@ _SCSI_MODELS = (
 #: Names that VMware's images have for them, as nova translates them.
 _SCSI_ALIASES = {"lsilogicsas": "lsisas1068", "paravirtual": "vmpvscsi"}
 
-#: Guests look only at the first LUN behind these, and libvirt's places are
-#: LUNs: only a controller's first place will do.
+#: QEMU, or the guest's driver, knows only the first LUN behind these, and
+#: libvirt's places are LUNs: only a controller's first place will do.
 _FIRST_LUN = ("lsisas1068", "lsisas1078", "vmpvscsi")
 _FIRST_LETTERS = "ahov"
 
@@ -72,8 +71,9 @@ def cdrom_bus(
 ) -> tuple[str, str]:
     """Return the bus and why; an image's own wish outranks the machine.
 
-    Where there is no IDE, it is SCSI: the kernels of Debian's cloud images
-    have no driver for SATA.  Windows is the other way round.
+    Where there is no IDE, it is SCSI: Debian's cloud kernels, on x86 and ARM,
+    have a driver for virtio-scsi, and none for SATA.  Windows has one for
+    SATA, and none for virtio-scsi.
 
     :param novas_buses: decide as nova does
     :raises UnsupportedCombination: if the machine lacks that bus
