@@ -48,6 +48,62 @@ packages_if_any() {
     ((${#found[@]} == 0)) || packages "${found[@]}"
 }
 
+# apt_config SUITE ARCHITECTURE: print the path of a configuration for APT_CONFIG
+# with which apt-get and apt-cache see only this suite for this architecture,
+# from the mirror that this machine uses, and with its keyring. For downloads:
+# the machine's own apt stays as it is. The package lists are in $cache/apt, and
+# are updated after a day.
+apt_config() (
+    suite=$1 architecture=$2 directory=$cache/apt/$1-$2
+    # shellcheck disable=SC2016  # expanded by apt-get
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' \
+        'Identifier: Packages' "Codename: $(os_release VERSION_CODENAME)" \
+        'Component: main' | sed -n 1p)
+    [[ $mirror ]] ||
+        die 'apt has no package lists of this release (apt-get update?)'
+    if [[ $(os_release ID):$architecture == ubuntu:!(amd64|i386) ]]; then
+        # Ubuntu has another server for these architectures.
+        mirror=$(sed -E 's#//([^/]*\.)?archive\.([^/]*)/ubuntu/?$#'\
+'//ports.\2/ubuntu-ports/#' <<<"$mirror")
+    fi
+    mkdir -p "$directory"/{lists,cache/archives}/partial
+    exec 9>"$directory/.lock"
+    flock 9
+    : >"$directory/status"
+    keyring=/usr/share/keyrings/$(os_release ID)-archive-keyring.gpg
+    echo "deb [signed-by=$keyring] $mirror $suite main" \
+        >"$directory/sources.list"
+    # apt would else change to a user who may not write here
+    cat >"$directory/apt.conf" <<END
+APT::Architecture "$architecture";
+#clear APT::Architectures;
+APT::Architectures { "$architecture"; };
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Dir::State "$directory";
+Dir::State::status "$directory/status";
+Dir::Cache "$directory/cache";
+Dir::Etc::sourcelist "$directory/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+END
+    export APT_CONFIG=$directory/apt.conf
+    if [[ ! $(find "$directory/updated" -mtime -1 2>/dev/null) ]]; then
+        if apt-get -qq -o APT::Update::Error-Mode=any update >&2; then
+            touch "$directory/updated"
+        elif [[ ! -e $directory/updated ]]; then
+            die "can't get the package lists of $suite for $architecture" \
+                "from $mirror"
+        fi
+    fi
+    echo "$APT_CONFIG"
+)
+
+# os_release FIELD: print a field of /etc/os-release.
+os_release() {
+    # shellcheck source=/dev/null
+    (source /etc/os-release && echo "${!1}")
+}
+
 # venv NAME [REQUIREMENT ...]: create $cache/NAME, unless it exists already with
 # these requirements. It sees the system's packages: libvirt's binding is built
 # for the system's Python, and Ceph's bindings exist nowhere else.
