@@ -30,9 +30,11 @@ packages python3-venv python3-libvirt libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
     genisoimage xorriso p7zip-full libarchive-tools dosfstools mtools \
     debootstrap e2fsprogs zstd ceph-mon ceph-osd ceph-mgr ceph-common \
-    python3-rados python3-rbd python3-netifaces qemu-block-extra shellcheck
-# A separate package in newer releases.
-packages_if_any libvirt-daemon-driver-secret
+    python3-rados python3-rbd python3-netifaces qemu-block-extra shellcheck \
+    qemu-system-arm qemu-system-ppc qemu-efi-aarch64 ovmf
+# Separate packages in newer releases.
+packages_if_any libvirt-daemon-driver-secret qemu-system-s390x
+installed qemu-system-s390x || packages qemu-system-misc
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
     types-PyYAML configobj jinja2 oauthlib requests
 this_checkout tests -e

@@ -6,13 +6,14 @@ reason that the programs in contrib/guest give.
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from .guests import GUEST, Probe, private_libvirtd, run
+from .guests import GUEST, GuestMachine, Probe, private_libvirtd, run
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,22 @@ def probe(cache_dir: pathlib.Path) -> Probe:
     out = cache_dir / "probe"
     run(GUEST / "build-probe", out)
     return Probe(kernel=out / "vmlinux", initrd=out / "initrd")
+
+
+@pytest.fixture(scope="session")
+def probe_for(cache_dir: pathlib.Path) -> Callable[[GuestMachine], Probe]:
+    """Build what boots a guest on another machine."""
+
+    @functools.cache
+    def build(machine: GuestMachine) -> Probe:
+        out = cache_dir / f"probe-{machine.flavour}"
+        run(GUEST / "build-probe", out, machine.flavour)
+        # QEMU needs no firmware for the former.
+        direct = machine.architecture == "x86_64" and not machine.uefi
+        kernel = out / ("vmlinux" if direct else "vmlinuz")
+        return Probe(kernel=kernel, initrd=out / "initrd")
+
+    return build
 
 
 @pytest.fixture(scope="session")

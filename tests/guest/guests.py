@@ -32,6 +32,24 @@ class Probe:
     initrd: pathlib.Path
 
 
+@dataclass(frozen=True)
+class GuestMachine:
+    """A machine that QEMU emulates, and what Linux needs to run on it.
+
+    :param flavour: of the kernel, as build-probe takes it
+    :param console: what the kernel calls the serial console
+    :param cpu: a model, if QEMU's default can't run the kernel
+    :param uefi: boot by UEFI, not by QEMU's default
+    """
+
+    machine_type: str
+    architecture: str = "x86_64"
+    flavour: str = "amd64"
+    console: str = "ttyS0"
+    cpu: str | None = None
+    uefi: bool = False
+
+
 class Console:
     """The log file of a guest's serial console."""
 
@@ -143,12 +161,12 @@ def private_libvirtd(ports: str = "49152-49215") -> Iterator[str]:
 def probe_domain_xml(
     name: str,
     uuid: str,
-    machine: str,
+    machine: str | GuestMachine,
     probe: Probe,
     serial_log: pathlib.Path,
     cmdline_extra: str = "",
 ) -> str:
-    """A domain that boots the probe; machine is "pc" or "q35".
+    """A domain that boots the probe; machine may be "pc" or "q35".
 
     It has no config drive: what is tested adds it.
     """
@@ -199,13 +217,25 @@ def cloud_overlay(image: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
 def _domain_xml(
     name: str,
     uuid: str,
-    machine: str,
+    machine: str | GuestMachine,
     probe: Probe,
     serial_log: pathlib.Path,
     cmdline: str,
     mebibytes: int,
     devices: str,
 ) -> str:
+    if isinstance(machine, str):
+        machine = GuestMachine(machine)
+    cmdline = f"console={machine.console} quiet panic=-1 {cmdline}"
+    os, features = "<os>", ""
+    if machine.uefi:
+        # Firmware with Secure Boot may refuse the distribution's kernel.
+        os = """<os firmware='efi'>
+    <firmware><feature enabled='no' name='secure-boot'/></firmware>"""
+    if machine.uefi or machine.architecture == "x86_64":
+        features = "<features><acpi/></features>"
+    if machine.cpu:
+        features += f"<cpu match='exact'><model>{machine.cpu}</model></cpu>"
     # The log is appended to, since a migrated guest opens it once more.
     return f"""\
 <domain type='qemu'>
@@ -213,13 +243,14 @@ def _domain_xml(
   <uuid>{escape(uuid)}</uuid>
   <memory unit='MiB'>{mebibytes}</memory>
   <vcpu>1</vcpu>
-  <os>
-    <type arch='x86_64' machine='{escape(machine)}'>hvm</type>
+  {os}
+    <type arch='{machine.architecture}'
+        machine='{escape(machine.machine_type)}'>hvm</type>
     <kernel>{escape(str(probe.kernel))}</kernel>
     <initrd>{escape(str(probe.initrd))}</initrd>
-    <cmdline>console=ttyS0 quiet panic=-1 {escape(cmdline)}</cmdline>
+    <cmdline>{escape(cmdline)}</cmdline>
   </os>
-  <features><acpi/></features>
+  {features}
   <on_poweroff>destroy</on_poweroff>
   <on_reboot>destroy</on_reboot>
   <on_crash>destroy</on_crash>
