@@ -1,0 +1,150 @@
+"""What a guest's network is to be, as a set of single items.
+
+A request asks for items, a network_data.json holds them, and what a reader
+has made of it in the guest has them, or has lost some.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from cfgdrive_virt import ConfigDriveRequest
+from cfgdrive_virt.model.network import Subnet
+from cfgdrive_virt.readers.network import Link, Network, NetworkData
+
+#: The link of an item that is the whole guest's.
+ANYWHERE = ""
+DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+AUTOMATIC = {
+    "ipv4_dhcp": "dhcp4",
+    "ipv6_dhcp": "dhcp6",
+    "ipv6_slaac": "ra",
+    "ipv6_dhcpv6-stateless": "ra",
+    "ipv6_dhcpv6-stateful": "dhcp6",
+}
+
+
+class Item(NamedTuple):
+    """One thing that a guest is to have.
+
+    :param link: the id of a link in network_data.json, or ANYWHERE
+    :param kind: ``address``, ``route``, ``server``, ``mtu``, or ``automatic``
+    :param value: ``192.0.2.1/24``; ``0.0.0.0/0 192.0.2.254`` (a default
+        gateway is a route); ``192.0.2.53``; ``1400``; or ``dhcp4``, ``dhcp6``
+        or ``ra`` for a link that is to configure itself
+    """
+
+    link: str
+    kind: str
+    value: str
+
+
+Items = frozenset[Item]
+
+
+def address(link: str, value: str, length: int | str) -> Item:
+    """Return an address of a link; the length may be a mask."""
+    return Item(link, "address", str(ipaddress.ip_interface((value, length))))
+
+
+def route(link: str, destination: str, gateway: str) -> Item:
+    """Return a route of a link; the destination ends in a length or mask."""
+    network = ipaddress.ip_network(destination, strict=False)
+    return Item(link, "route", f"{network} {ipaddress.ip_address(gateway)}")
+
+
+def server(link: str, value: str) -> Item:
+    """Return a DNS server of a link, or of the guest."""
+    return Item(link, "server", str(ipaddress.ip_address(value)))
+
+
+def asked(request: ConfigDriveRequest) -> Items:
+    """Return what a request asks for.
+
+    The first gateway of each link and IP version is its default route.
+    """
+    return frozenset(_asked(request))
+
+
+def held(network: NetworkData) -> dict[str, Items]:
+    """Return what a network_data.json holds, by key in the file.
+
+    The keys are those of losses: ``links[0].mtu``, ``networks[1]`` (an
+    address, or the way to get one), ``networks[1].routes[0]``,
+    ``networks[1].services`` and ``services``.
+    """
+    found: dict[str, Items] = {}
+    for link in network.links:
+        if link.mtu is not None:
+            mtu = Item(link.id, "mtu", str(link.mtu))
+            found[f"{link.key}.mtu"] = frozenset({mtu})
+        for entry in link.networks:
+            found |= _held(link, entry)
+    servers = [server(ANYWHERE, value) for value in network.servers]
+    return found | {"services": frozenset(servers)}
+
+
+def missing(wanted: Iterable[Item], arrived: Items) -> Items:
+    """Return the items that a guest does not have.
+
+    A server that is the whole guest's is each link's, and the other way
+    round: one that any link has is the guest's.
+    """
+    anywhere = {item.value for item in arrived if item.kind == "server"}
+    return frozenset(
+        item
+        for item in wanted
+        if item not in arrived
+        and item._replace(link=ANYWHERE) not in arrived
+        and not (item.link == ANYWHERE and item.value in anywhere)
+    )
+
+
+def _asked(request: ConfigDriveRequest) -> Iterator[Item]:
+    network = request.network
+    for link_id, link in network.links():
+        if link.mtu is not None:
+            yield Item(link_id, "mtu", str(link.mtu))
+        versions: set[int] = set()
+        for subnet in link.subnets:
+            yield from _asked_by(link_id, subnet)
+            if subnet.gateway and subnet.version not in versions:
+                versions.add(subnet.version)
+                yield route(link_id, DEFAULT[subnet.version], subnet.gateway)
+    for value in network.dns:
+        yield server(ANYWHERE, value)
+
+
+def _asked_by(link_id: str, subnet: Subnet) -> Iterator[Item]:
+    if subnet.type in AUTOMATIC:
+        yield Item(link_id, "automatic", AUTOMATIC[subnet.type])
+    else:
+        assert subnet.cidr
+        assert subnet.ip_address
+        length = ipaddress.ip_network(subnet.cidr).prefixlen
+        yield address(link_id, subnet.ip_address, length)
+    for entry in subnet.routes:
+        yield route(link_id, entry.destination, entry.gateway)
+    for value in subnet.dns:
+        yield server(link_id, value)
+
+
+def _held(link: Link, network: Network) -> Iterator[tuple[str, Items]]:
+    if network.type in AUTOMATIC:
+        way = Item(link.id, "automatic", AUTOMATIC[network.type])
+        yield network.key, frozenset({way})
+    elif network.address is not None and network.prefix is not None:
+        yield (
+            network.key,
+            frozenset(
+                {address(link.id, str(network.address), network.prefix)}
+            ),
+        )
+    for entry in network.routes:
+        if entry.destination is not None and entry.gateway is not None:
+            made = route(link.id, str(entry.destination), str(entry.gateway))
+            yield entry.key, frozenset({made})
+    servers = [server(link.id, value) for value in network.servers]
+    yield f"{network.key}.services", frozenset(servers)
