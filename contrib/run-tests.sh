@@ -54,15 +54,12 @@ for release in "${nova_releases[@]}"; do
 done
 
 # Only unpacked: an installed cloud-init would configure this machine at its
-# next start.
-if [[ ! -e $cache/cloud-init/ready ]]; then
-    rm -rf "$cache/cloud-init"
-    mkdir -p "$cache/cloud-init"
-    (cd "$cache/cloud-init" &&
-        apt-get -qq -o APT::Sandbox::User=root download cloud-init &&
-        dpkg-deb -x cloud-init_*.deb . && touch ready) ||
-        die "can't download the package cloud-init"
-fi
+# next start, and netplan its network. The release's own cloud-init is the one
+# that the tests import; the newest reads drives in a process of its own.
+release=$(codename)
+unpacked cloud-init "$release" cloud-init
+unpacked cloud-init-newest sid cloud-init
+unpacked netplan "$release" netplan.io 'libnetplan?'
 cd "$root"
 export PYTHONPATH=$cache/cloud-init/usr/lib/python3/dist-packages
 export CFGDRIVE_VIRT_CACHE=$cache
