@@ -36,7 +36,7 @@ packages python3-venv python3-libvirt libvirt-daemon \
 packages_if_any libvirt-daemon-driver-secret qemu-system-s390x
 installed qemu-system-s390x || packages qemu-system-misc
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
-    types-PyYAML configobj jinja2 oauthlib requests
+    types-PyYAML configobj jinja2 jsonpatch oauthlib requests
 this_checkout tests -e
 # Without the system's packages, some of which are too old for nova, except for
 # the modules linked below. Deprecations in later SQLAlchemy would be errors.
@@ -54,12 +54,13 @@ for release in "${nova_releases[@]}"; do
 done
 
 # Only unpacked: an installed cloud-init would configure this machine at its
-# next start, and netplan its network. The release's own cloud-init is the one
-# that the tests import; the newest reads drives in a process of its own.
+# next start, the others its network. The release's own cloud-init is the one
+# that tests import; the newest reads drives in a process of its own.
 release=$(codename)
 unpacked cloud-init "$release" cloud-init
 unpacked cloud-init-newest sid cloud-init
 unpacked netplan "$release" netplan.io 'libnetplan?'
+unpacked ifupdown "$release" ifupdown
 cd "$root"
 export PYTHONPATH=$cache/cloud-init/usr/lib/python3/dist-packages
 export CFGDRIVE_VIRT_CACHE=$cache

@@ -397,3 +397,84 @@ _requests = st.builds(
 def requests(draw: st.DrawFn) -> ConfigDriveRequest:
     """Make a request of any kind."""
     return draw(_requests)
+
+
+@st.composite
+def usual_subnets(draw: st.DrawFn) -> Subnet:
+    """Make a subnet that a network may have, with its gateway in it."""
+    kind = draw(
+        st.sampled_from(("ipv4", "ipv4", "ipv6", *model.SUBNET_TYPES))
+    )
+    version = 4 if kind.startswith("ipv4") else 6
+    number = draw(st.integers(1, 9))
+    subnet = f"192.0.{number}.0/24" if version == 4 else f"fd00:{number}::/64"
+    address, gateway, other = (
+        str(ipaddress.ip_network(subnet)[host])
+        for host in (draw(st.integers(10, 99)), 1, 2)
+    )
+    destination = f"198.18.{number}.0/24" if version == 4 else "fd01::/48"
+    routes = [Route(destination=destination, gateway=other)]
+    return Subnet(
+        type=kind,
+        cidr=subnet,
+        ip_address=address,
+        gateway=draw(st.sampled_from((None, gateway))),
+        dns=draw(_usual_servers),
+        routes=draw(st.sampled_from(([], routes))),
+    )
+
+
+_usual_servers = st.lists(
+    st.sampled_from(
+        [f"192.0.2.{number}" for number in range(53, 58)]
+        + [f"fd00::{number}" for number in range(53, 56)]
+    ),
+    max_size=2,
+    unique=True,
+)
+
+
+@st.composite
+def usual_networks(draw: st.DrawFn) -> NetworkInfo:
+    """Make the network of a guest: NICs, bonds of some, and VLANs."""
+    ids = [f"tap{number}" for number in range(draw(st.integers(1, 4)))]
+    bonded = ids[draw(st.integers(0, len(ids))) :]
+    mtu = st.sampled_from((None, None, 1400, 9000))
+    subnets = st.lists(usual_subnets(), max_size=3)
+    bonds = [
+        Bond(
+            id="a bond",
+            mac="fa:16:3e:00:01:00",
+            bond_mode=draw(st.sampled_from(model.BOND_MODES)),
+            bond_links=bonded,
+            mtu=draw(mtu),
+            subnets=draw(subnets),
+        )
+    ] * bool(bonded)
+    carriers = [link_id for link_id in ids if link_id not in bonded]
+    carriers += [bond.id for bond in bonds]
+    vlans = [
+        Vlan(
+            id=f"vlan{number}",
+            mac=f"fa:16:3e:00:02:{number:02}",
+            vlan_id=number,
+            vlan_link=draw(st.sampled_from(carriers)),
+            mtu=draw(mtu),
+            subnets=draw(subnets),
+        )
+        for number in range(1, draw(st.integers(1, 3)))
+    ]
+    return NetworkInfo(
+        interfaces=[
+            Interface(
+                id=link_id,
+                mac=f"fa:16:3e:00:00:{number:02}",
+                mtu=draw(mtu),
+                subnets=[] if link_id in bonded else draw(subnets),
+            )
+            for number, link_id in enumerate(ids)
+        ],
+        bonds=bonds,
+        vlans=vlans,
+        dns=draw(_usual_servers),
+    )
