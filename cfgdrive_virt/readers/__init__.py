@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cfgdrive_virt.readers.cloud_init import CLOUD_INIT
+from cfgdrive_virt.readers import cloud_init
 from cfgdrive_virt.readers.reader import Content, Demand, Loss, Reader
 
 __all__ = ["READERS", "Content", "Demand", "Loss", "Reader", "likely"]
 
 #: By name; the first one is the default.
-READERS: dict[str, Reader] = {reader.name: reader for reader in (CLOUD_INIT,)}
+READERS: dict[str, Reader] = {
+    reader.name: reader for reader in cloud_init.READERS
+}
 
 
 def likely(image_properties: Mapping[str, str]) -> tuple[Reader, ...]:

@@ -1,0 +1,106 @@
+"""The renderer eni, which writes /etc/network/interfaces for ifupdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cfgdrive_virt.readers.cloud_init.common import (
+    ROUTER_TYPES,
+    Servers,
+    is_static6,
+    lost,
+    network_demand,
+    version_of,
+)
+from cfgdrive_virt.readers.network import Link, NetworkData
+from cfgdrive_virt.readers.reader import Loss
+
+
+def _no_mtu(network_data: NetworkData) -> Iterator[Loss]:
+    bonded = {name for link in network_data.links for name in link.bond_links}
+    for link in network_data.links:
+        if link.mtu is None:
+            continue
+        if link.networks and not link.networks[0].is_static:
+            yield lost(
+                f"{link.key}.mtu",
+                "eni: ifupdown sets an MTU with an address, and the link's"
+                " first network is not a static one",
+            )
+        elif not link.networks and not (
+            link.type == "bond" or link.id in bonded
+        ):
+            yield lost(
+                f"{link.key}.mtu",
+                "eni: ifupdown does not bring up a link without networks",
+            )
+
+
+def _no_autoconfiguration(network_data: NetworkData) -> Iterator[Loss]:
+    for link in network_data.links:
+        static = False
+        for network in reversed(link.networks):
+            static = static or is_static6(network)
+            if network.type in ROUTER_TYPES:
+                if not static:
+                    break
+                yield lost(
+                    network.key,
+                    "eni: a static IPv6 address after it turns off the link's"
+                    " autoconfiguration",
+                )
+
+
+def _no_server(network_data: NetworkData) -> Iterator[Loss]:
+    own = frozenset(
+        (link.id, server)
+        for link in network_data.links
+        for server in _written(link)
+    )
+    # The global ones are those of lo, which is an IPv4 interface.
+    shared = (s for s in network_data.servers if version_of(s) == 4)
+    yield from Servers(own, everywhere=frozenset(shared)).missing(
+        network_data,
+        "eni: a DNS server is written beside addresses of its IP version"
+        " only, a global one if it is IPv4; the link does not get",
+    )
+
+
+def _written(link: Link) -> Iterator[str]:
+    """Yield the servers of a link; networks without any have the first's."""
+    first: tuple[str, ...] = ()
+    versions: set[int] = set()
+    for network in link.networks:
+        first = first or network.servers
+        if not network.servers:
+            versions.add(network.version)
+        for server in network.servers:
+            if version_of(server) == network.version:
+                yield server
+    for server in first:
+        if version_of(server) in versions:
+            yield server
+
+
+DEMANDS = (
+    network_demand(
+        "the first network of a link with an MTU is a static address (eni)",
+        "cloudinit/net/eni.py, _iface_add_attrs; interfaces(5): dhcp and auto"
+        " have no mtu",
+        _no_mtu,
+    ),
+    network_demand(
+        "no static IPv6 address follows SLAAC on a link (eni)",
+        "cloudinit/net/eni.py, _render_iface; interfaces(5): autoconf of"
+        " inet6 static.  Release 22.4 also turns off router advertisements,"
+        " by an option that 26.2 misspells",
+        _no_autoconfiguration,
+    ),
+    network_demand(
+        "DNS servers have the IP version of their network, and global ones"
+        " are IPv4 (eni)",
+        "cloudinit/net/eni.py, _iface_add_subnet.  Release 22.4 writes global"
+        " servers only, of both versions",
+        _no_server,
+    ),
+)

@@ -1,0 +1,266 @@
+"""network_data.json: what cloud-init can't turn into a configuration.
+
+An exception in it ends all of cloud-init's network configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cfgdrive_virt.model.value import show
+from cfgdrive_virt.readers.cloud_init.common import (
+    DHCP6_TYPES,
+    ROUTER_TYPES,
+    lost,
+    network_demand,
+    network_path,
+)
+from cfgdrive_virt.readers.network import Link, NetworkData
+from cfgdrive_virt.readers.reader import Content, Demand, Loss
+
+_STATIC_TYPES = ("ipv4", "ipv6", "static", "static6")
+_TYPES = (
+    *_STATIC_TYPES, *ROUTER_TYPES, *DHCP6_TYPES, "ipv4_dhcp", "dhcp", "dhcp4",
+    "dhcp6", "manual",
+)  # fmt: skip
+#: The kernel's IFNAMSIZ, without the byte that ends a name.
+_MAX_NAME = 15
+
+
+def _refused(key: str, problem: str) -> Loss:
+    effect = f"{problem}; cloud-init fails, and configures no network"
+    return dataclasses.replace(lost(key, effect), refused=True)
+
+
+def _shape(content: Content) -> Iterator[Loss]:
+    path = network_path(content)
+    document = content.document(path)
+    if isinstance(document, (tuple, str)):
+        yield dataclasses.replace(
+            _refused("", "it is not an object"), path=path
+        )
+    if not isinstance(document, Mapping):
+        return
+    for name in ("links", "networks", "services"):
+        for loss in _objects(document, name, name):
+            yield dataclasses.replace(loss, path=path)
+    for network in content.network(path).networks:
+        for name in ("routes", "services"):
+            for loss in _objects(network.raw, name, f"{network.key}.{name}"):
+                yield dataclasses.replace(loss, path=path)
+
+
+def _objects(parent: Mapping[str, Any], name: str, key: str) -> Iterator[Loss]:
+    """Yield a loss unless there is a list of objects, or nothing."""
+    entries = parent.get(name, ())
+    if not isinstance(entries, tuple):
+        yield _refused(key, "it is not a list")
+        return
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, Mapping):
+            yield _refused(f"{key}[{number}]", "it is not an object")
+
+
+def _missing_keys(network_data: NetworkData) -> Iterator[Loss]:
+    for link in network_data.links:
+        for name in _demanded(link):
+            if name not in link.raw:
+                yield _refused(f"{link.key}.{name}", "it is missing")
+    for network in network_data.networks if network_data.links else ():
+        for name in ("link", "type"):
+            if name not in network.raw:
+                yield _refused(f"{network.key}.{name}", "it is missing")
+
+
+def _demanded(link: Link) -> tuple[str, ...]:
+    if link.type == "bond":
+        return ("id", "type", "bond_links")
+    if link.type == "vlan":
+        return ("id", "type", "vlan_id", "vlan_link", "vlan_mac_address")
+    return ("id", "type")
+
+
+def _no_mac(network_data: NetworkData) -> Iterator[Loss]:
+    known: set[str] = set()
+    for link in network_data.links:
+        key = f"{link.key}.ethernet_mac_address"
+        if link.type in ("bond", "vlan"):
+            continue
+        if link.mac is None and "name" not in link.raw:
+            yield _refused(key, "the NIC has no MAC address")
+        elif link.mac in known:
+            yield _refused(key, "another NIC has the same MAC address")
+        known |= {link.mac} if link.mac else set()
+
+
+def _dangling(network_data: NetworkData) -> Iterator[Loss]:
+    ids = {link.id for link in network_data.links}
+    for link in network_data.links:
+        named = {
+            "bond": ("bond_links", link.bond_links),
+            "vlan": ("vlan_link", (link.vlan_link,) if link.vlan_link else ()),
+        }
+        key, names = named.get(link.type, ("", ()))
+        for name in names:
+            if name not in ids:
+                yield _refused(
+                    f"{link.key}.{key}", f"no link has the id {show(name)}"
+                )
+
+
+def _addresses(network_data: NetworkData) -> Iterator[Loss]:
+    for network in network_data.networks:
+        if network.type in _STATIC_TYPES:
+            if network.address is None:
+                yield _refused(
+                    f"{network.key}.ip_address", "it is not an IP address"
+                )
+            elif network.prefix is None and network.raw.get("netmask"):
+                yield _refused(f"{network.key}.netmask", "it is not a mask")
+        for route in network.routes:
+            if route.destination is None or route.gateway is None:
+                yield _refused(route.key, "it is not a route")
+
+
+def _types(network_data: NetworkData) -> Iterator[Loss]:
+    for network in network_data.networks:
+        if "type" in network.raw and network.type not in _TYPES:
+            yield lost(
+                f"{network.key}.type",
+                "cloud-init does not know it: a renderer fails, or does not"
+                " configure the network",
+            )
+
+
+def _nested_vlan(network_data: NetworkData) -> Iterator[Loss]:
+    vlans = {link.id for link in network_data.links if link.type == "vlan"}
+    for link in network_data.links:
+        if link.type == "vlan" and link.vlan_link in vlans:
+            yield lost(
+                f"{link.key}.vlan_link",
+                "cloud-init puts a VLAN on a VLAN on an interface that does"
+                " not exist",
+            )
+
+
+def _long_name(network_data: NetworkData) -> Iterator[Loss]:
+    names = _names(network_data)
+    for link in network_data.links:
+        name = names.get(link.id, "")
+        if link.type == "vlan":
+            carrier = names.get(link.vlan_link or "")
+            name = f"{carrier}.{link.raw.get('vlan_id')}" if carrier else ""
+        if len(name.encode(errors="replace")) > _MAX_NAME:
+            yield lost(
+                f"{link.key}.name",
+                f"the interface would be {show(name)}, and the kernel takes"
+                f" names of {_MAX_NAME} bytes at most",
+            )
+
+
+def _names(network_data: NetworkData) -> dict[str, str]:
+    """Return the names that cloud-init gives to NICs and bonds, by id.
+
+    A NIC without ``name`` keeps that which the guest's kernel gives it.
+    """
+    names: dict[str, str] = {}
+    bonds = 0
+    for link in network_data.links:
+        name = link.raw.get("name")
+        if isinstance(name, str):
+            # Longer ones are too long already.
+            names[link.id] = name[: _MAX_NAME + 1]
+        elif link.type == "bond":
+            names[link.id] = f"bond{bonds}"
+        bonds += link.type == "bond"
+    return names
+
+
+def _null_mtu(network_data: NetworkData) -> Iterator[Loss]:
+    for link in network_data.links:
+        if link.type in ("bond", "vlan") and link.raw.get("mtu", 0) is None:
+            yield lost(
+                f"{link.key}.mtu",
+                "cloud-init's schema refuses null: a warning at every boot,"
+                " and in `cloud-init status`",
+            )
+
+
+def _unconfigured(network_data: NetworkData) -> Iterator[Loss]:
+    carriers = {
+        name for link in network_data.links for name in link.bond_links
+    }
+    carriers |= {link.vlan_link or "" for link in network_data.links}
+    for link in network_data.links:
+        if not link.networks and link.id not in carriers:
+            yield lost(
+                link.key,
+                "the link has no network, so it gets no address, and DHCP with"
+                " the renderer network-manager only",
+            )
+
+
+def _nothing(content: Content) -> Iterator[Loss]:
+    path = network_path(content)
+    document = content.document(path)
+    if isinstance(document, Mapping) and not document.get("links"):
+        yield Loss(
+            path,
+            "",
+            "it has no links, so cloud-init configures no network; without the"
+            " file it uses DHCP",
+        )
+
+
+_CONVERT = "cloudinit/sources/helpers/openstack.py, convert_net_json"
+DEMANDS = (
+    Demand(
+        "links, networks, services and routes are lists of objects",
+        _CONVERT,
+        _shape,
+    ),
+    network_demand(
+        "links have id and type, networks link and type, bonds bond_links,"
+        " VLANs vlan_id, vlan_link and vlan_mac_address",
+        _CONVERT,
+        _missing_keys,
+    ),
+    network_demand(
+        "each NIC has a MAC address of its own",
+        f"{_CONVERT}; cloudinit/net/__init__.py,"
+        " get_interfaces_by_mac_on_linux: duplicate mac found",
+        _no_mac,
+    ),
+    network_demand("bond_links and vlan_link name links", _CONVERT, _dangling),
+    network_demand(
+        "addresses, masks and routes are valid",
+        "cloudinit/net/network_state.py, _normalize_net_keys",
+        _addresses,
+    ),
+    network_demand("networks have a type that it knows", _CONVERT, _types),
+    network_demand("no VLAN is on a VLAN", _CONVERT, _nested_vlan),
+    network_demand(
+        f"interfaces have names of {_MAX_NAME} bytes at most, VLANs that of"
+        " their link with the VLAN's number",
+        f"{_CONVERT}; Linux, include/uapi/linux/if.h: IFNAMSIZ",
+        _long_name,
+    ),
+    network_demand(
+        "the MTU of bonds and VLANs is not null",
+        "cloudinit/config/schemas/schema-network-config-v1.json.  Release 22.4"
+        " has no schema",
+        _null_mtu,
+    ),
+    network_demand(
+        "each link has a network, or carries another link",
+        f"{_CONVERT}; cloudinit/net/network_manager.py, render_interface",
+        _unconfigured,
+    ),
+    Demand(
+        "network_data.json has links, or does not exist",
+        "cloudinit/stages.py, _find_networking_config",
+        _nothing,
+    ),
+)
