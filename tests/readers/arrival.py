@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cfgdrive_virt import ConfigDriveRequest
-from cfgdrive_virt.model.network import Subnet
+from cfgdrive_virt.model.network import DHCP_TYPES, Subnet
 from cfgdrive_virt.readers.network import Link, Network, NetworkData
 
 #: The link of an item that is the whole guest's.
 ANYWHERE = ""
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+_DEFAULTS = tuple(DEFAULT.values())
 AUTOMATIC = {
     "ipv4_dhcp": "dhcp4",
     "ipv6_dhcp": "dhcp6",
@@ -63,7 +64,9 @@ def server(link: str, value: str) -> Item:
 def asked(request: ConfigDriveRequest) -> Items:
     """Return what a request asks for.
 
-    The first gateway of each link and IP version is its default route.
+    The first gateway of each link and IP version is its default route.  Where
+    a guest gets its address from a server or a router, it gets the default
+    route too; no drive has a DHCP subnet's routes.
     """
     return frozenset(_asked(request))
 
@@ -73,7 +76,8 @@ def held(network: NetworkData) -> dict[str, Items]:
 
     The keys are those of losses: ``links[0].mtu``, ``networks[1]`` (an
     address, or the way to get one), ``networks[1].routes[0]``,
-    ``networks[1].services`` and ``services``.
+    ``networks[1].services`` and ``services``.  A default route comes the way
+    that the address comes.
     """
     found: dict[str, Items] = {}
     for link in network.links:
@@ -110,9 +114,14 @@ def _asked(request: ConfigDriveRequest) -> Iterator[Item]:
         versions: set[int] = set()
         for subnet in link.subnets:
             yield from _asked_by(link_id, subnet)
-            if subnet.gateway and subnet.version not in versions:
-                versions.add(subnet.version)
-                yield route(link_id, DEFAULT[subnet.version], subnet.gateway)
+            version = subnet.version
+            if (
+                subnet.gateway
+                and subnet.type not in AUTOMATIC
+                and version not in versions
+            ):
+                versions.add(version)
+                yield route(link_id, DEFAULT[version], subnet.gateway)
     for value in network.dns:
         yield server(ANYWHERE, value)
 
@@ -125,8 +134,9 @@ def _asked_by(link_id: str, subnet: Subnet) -> Iterator[Item]:
         assert subnet.ip_address
         length = ipaddress.ip_network(subnet.cidr).prefixlen
         yield address(link_id, subnet.ip_address, length)
-    for entry in subnet.routes:
-        yield route(link_id, entry.destination, entry.gateway)
+    for entry in () if subnet.type in DHCP_TYPES else subnet.routes:
+        if not (subnet.type in AUTOMATIC and entry.destination in _DEFAULTS):
+            yield route(link_id, entry.destination, entry.gateway)
     for value in subnet.dns:
         yield server(link_id, value)
 
@@ -143,6 +153,8 @@ def _held(link: Link, network: Network) -> Iterator[tuple[str, Items]]:
             ),
         )
     for entry in network.routes:
+        if entry.is_default and network.type in AUTOMATIC:
+            continue
         if entry.destination is not None and entry.gateway is not None:
             made = route(link.id, str(entry.destination), str(entry.gateway))
             yield entry.key, frozenset({made})

@@ -402,9 +402,7 @@ def requests(draw: st.DrawFn) -> ConfigDriveRequest:
 @st.composite
 def usual_subnets(draw: st.DrawFn) -> Subnet:
     """Make a subnet that a network may have, with its gateway in it."""
-    kind = draw(
-        st.sampled_from(("ipv4", "ipv4", "ipv6", *model.SUBNET_TYPES))
-    )
+    kind = draw(st.sampled_from(("ipv4", "ipv4", "ipv6", *model.SUBNET_TYPES)))
     version = 4 if kind.startswith("ipv4") else 6
     number = draw(st.integers(1, 9))
     subnet = f"192.0.{number}.0/24" if version == 4 else f"fd00:{number}::/64"
@@ -412,7 +410,9 @@ def usual_subnets(draw: st.DrawFn) -> Subnet:
         str(ipaddress.ip_network(subnet)[host])
         for host in (draw(st.integers(10, 99)), 1, 2)
     )
-    destination = f"198.18.{number}.0/24" if version == 4 else "fd01::/48"
+    destination = (
+        f"198.18.{number}.0/24" if version == 4 else f"fd01:{number}::/32"
+    )
     routes = [Route(destination=destination, gateway=other)]
     return Subnet(
         type=kind,
@@ -440,7 +440,9 @@ def usual_networks(draw: st.DrawFn) -> NetworkInfo:
     ids = [f"tap{number}" for number in range(draw(st.integers(1, 4)))]
     bonded = ids[draw(st.integers(0, len(ids))) :]
     mtu = st.sampled_from((None, None, 1400, 9000))
-    subnets = st.lists(usual_subnets(), max_size=3)
+    subnets = st.lists(
+        usual_subnets(), max_size=3, unique_by=lambda subnet: subnet.cidr
+    )
     bonds = [
         Bond(
             id="a bond",

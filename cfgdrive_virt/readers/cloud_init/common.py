@@ -64,6 +64,11 @@ def lost(key: str, effect: str) -> Loss:
     return Loss("", key, effect)
 
 
+def refused(key: str, effect: str) -> Loss:
+    """Return a loss of all of network_data.json, without its path."""
+    return Loss("", key, effect, refused=True)
+
+
 def is_static6(network: Network) -> bool:
     """Tell whether a network is an IPv6 address."""
     return network.is_static and network.version == 6

@@ -17,7 +17,11 @@ from cfgdrive_virt.readers.reader import Loss
 
 
 def _no_mtu(network_data: NetworkData) -> Iterator[Loss]:
-    bonded = {name for link in network_data.links for name in link.bond_links}
+    upper = [link for link in network_data.links if link.networks]
+    raised = {link.vlan_link for link in upper if link.type == "vlan"}
+    for link in network_data.links:
+        if link.type == "bond":
+            raised |= {link.id, *link.bond_links}
     for link in network_data.links:
         if link.mtu is None:
             continue
@@ -27,12 +31,11 @@ def _no_mtu(network_data: NetworkData) -> Iterator[Loss]:
                 "eni: ifupdown sets an MTU with an address, and the link's"
                 " first network is not a static one",
             )
-        elif not link.networks and not (
-            link.type == "bond" or link.id in bonded
-        ):
+        elif not link.networks and link.id not in raised:
             yield lost(
                 f"{link.key}.mtu",
-                "eni: ifupdown does not bring up a link without networks",
+                "eni: ifupdown does not bring up a link without networks that"
+                " carries none with networks",
             )
 
 
@@ -67,13 +70,13 @@ def _no_server(network_data: NetworkData) -> Iterator[Loss]:
 
 
 def _written(link: Link) -> Iterator[str]:
-    """Yield the servers of a link; networks without any have the first's."""
+    """Yield the servers of a link; its later networks get the first."""
     first: tuple[str, ...] = ()
     versions: set[int] = set()
     for network in link.networks:
-        first = first or network.servers
-        if not network.servers:
+        if first and not network.servers:
             versions.add(network.version)
+        first = first or network.servers
         for server in network.servers:
             if version_of(server) == network.version:
                 yield server

@@ -9,10 +9,22 @@ from cfgdrive_virt.readers.cloud_init.common import (
     Servers,
     lost,
     network_demand,
+    refused,
     without_advertisements,
 )
 from cfgdrive_virt.readers.network import NetworkData
 from cfgdrive_virt.readers.reader import Loss
+
+
+def _no_prefix(network_data: NetworkData) -> Iterator[Loss]:
+    for link in network_data.links:
+        for network in link.networks:
+            if network.is_static and network.prefix == 0:
+                yield refused(
+                    f"{network.key}.netmask",
+                    "netplan refuses a prefix length of 0, so nothing of the"
+                    " network is configured",
+                )
 
 
 def _no_route(network_data: NetworkData) -> Iterator[Loss]:
@@ -51,6 +63,11 @@ DEMANDS = (
         "cloudinit/sources/helpers/openstack.py, convert_net_json: accept-ra;"
         " cloudinit/net/netplan.py, _extract_addresses",
         functools.partial(without_advertisements, "netplan"),
+    ),
+    network_demand(
+        "no address has a prefix length of 0 (netplan)",
+        "netplan, src/parse.c, handle_addresses: invalid prefix length",
+        _no_prefix,
     ),
     network_demand(
         "routes belong to static networks (netplan)",

@@ -16,6 +16,7 @@ from cfgdrive_virt.readers.cloud_init.common import (
     lost,
     network_demand,
     network_path,
+    refused,
 )
 from cfgdrive_virt.readers.network import Link, NetworkData
 from cfgdrive_virt.readers.reader import Content, Demand, Loss
@@ -30,8 +31,9 @@ _MAX_NAME = 15
 
 
 def _refused(key: str, problem: str) -> Loss:
-    effect = f"{problem}; cloud-init fails, and configures no network"
-    return dataclasses.replace(lost(key, effect), refused=True)
+    return refused(
+        key, f"{problem}; cloud-init fails, and configures no network"
+    )
 
 
 def _shape(content: Content) -> Iterator[Loss]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ from cfgdrive_virt.readers.cloud_init.common import (
     is_static6,
     lost,
     network_demand,
+    refused,
 )
 from cfgdrive_virt.readers.network import Link, NetworkData
 from cfgdrive_virt.readers.reader import Loss
@@ -32,12 +32,11 @@ def _second_default_route(network_data: NetworkData) -> Iterator[Loss]:
                     continue
                 # It looks for an earlier one with these types only.
                 if network.is_static and network.version in versions:
-                    loss = lost(
+                    yield refused(
                         route.key,
                         "sysconfig: the link has a default route already, so"
                         " nothing of the network is written",
                     )
-                    yield dataclasses.replace(loss, refused=True)
                 versions.add(network.version)
 
 
