@@ -1,0 +1,445 @@
+"""What cloud-init demands of any drive, by two releases' own code.
+
+It refuses or loses what breaks a demand, and reads what doesn't.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cfgdrive_virt.readers import READERS
+
+from .arrival import Item
+from .cloud_inits import CloudInit
+from .drives import (
+    FAR,
+    META_DATA,
+    NETWORK_DATA,
+    VENDOR_DATA,
+    Files,
+    Json,
+    bond,
+    content_of,
+    files,
+    losses,
+    network_data,
+    nic,
+    places,
+    static,
+    vlan,
+    without,
+)
+from .outcomes import outcome, read
+from .renderers import RENDERERS, arrived
+
+
+def meta_without(name: str) -> bytes:
+    known = json.loads(files()[META_DATA])
+    del known[name]
+    return json.dumps(known).encode()
+
+
+# Drives that it does not use at all
+
+WHOLE = files()
+INJECTED = {"openstack/content/0000": b"x"}
+FILE = {"path": "/x", "content_path": "/content/0000"}
+
+UNUSED: dict[str, tuple[Files, str, str]] = {
+    "no-meta-data": (without(WHOLE, META_DATA), META_DATA, ""),
+    "newer-version-without-meta-data": (
+        WHOLE | {"openstack/2018-08-27/user_data": b"x"},
+        "openstack/2018-08-27/meta_data.json",
+        "",
+    ),
+    "byte-order-mark": (
+        WHOLE | {META_DATA: b"\xef\xbb\xbf" + WHOLE[META_DATA]},
+        META_DATA,
+        "",
+    ),
+    "utf-16": (
+        WHOLE | {META_DATA: WHOLE[META_DATA].decode().encode("utf-16")},
+        META_DATA,
+        "",
+    ),
+    "meta-data-is-a-list": (WHOLE | {META_DATA: b"[]"}, META_DATA, ""),
+    "meta-data-is-no-json": (WHOLE | {META_DATA: b"{"}, META_DATA, ""),
+    "no-uuid": (WHOLE | {META_DATA: meta_without("uuid")}, META_DATA, "uuid"),
+    "random-seed-is-a-number": (
+        files(meta_data={"random_seed": 5}), META_DATA, "random_seed",
+    ),
+    "random-seed-is-no-base64": (
+        files(meta_data={"random_seed": "x"}), META_DATA, "random_seed",
+    ),
+    "meta-is-null": (files(meta_data={"meta": None}), META_DATA, "meta"),
+    "disabled": (
+        files(meta_data={"meta": {"dsmode": "disabled"}}),
+        META_DATA,
+        "meta.dsmode",
+    ),
+    "files-is-null": (files(meta_data={"files": None}), META_DATA, "files"),
+    "file-is-a-number": (
+        files(meta_data={"files": [5]}), META_DATA, "files[0]",
+    ),
+    "file-without-content-path": (
+        files(meta_data={"files": [{"path": "/x"}]}),
+        META_DATA,
+        "files[0].content_path",
+    ),
+    "file-without-content": (
+        files(meta_data={"files": [FILE]}),
+        META_DATA,
+        "files[0].content_path",
+    ),
+    "template-without-content": (
+        files(meta_data={"network_config": FILE}),
+        META_DATA,
+        "network_config.content_path",
+    ),
+    "template-is-no-text": (
+        files(meta_data={"network_config": FILE})
+        | {"openstack/content/0000": b"\xff"},
+        META_DATA,
+        "network_config.content_path",
+    ),
+    "vendor-data-is-a-number": (WHOLE | {VENDOR_DATA: b"5"}, VENDOR_DATA, ""),
+    "vendor-data-is-null": (WHOLE | {VENDOR_DATA: b"null"}, VENDOR_DATA, ""),
+    "vendor-data-is-empty": (WHOLE | {VENDOR_DATA: b""}, VENDOR_DATA, ""),
+    "network-data-is-a-number": (
+        WHOLE | {NETWORK_DATA: b"5"}, NETWORK_DATA, "",
+    ),
+    "ec2-metadata-is-a-list": (
+        WHOLE | {"ec2/latest/meta-data.json": b"[]"},
+        "ec2/latest/meta-data.json",
+        "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_it_does_not_use_a_drive(release: CloudInit, name: str) -> None:
+    changed, path, key = UNUSED[name]
+    answer = read(release, content_of(changed))
+    found = [loss for loss in losses(changed) if loss.refused]
+
+    assert not answer["read"]
+    assert places(found) == {(path, key)}
+
+
+USED: dict[str, Files] = {
+    "whole": WHOLE,
+    "uuid-is-a-number": files(meta_data={"uuid": 5}),
+    "older-version-without-meta-data": WHOLE
+    | {"openstack/2025-04-04/user_data": b"x"},
+    "mode-is-local": files(meta_data={"meta": {"dsmode": "local"}}),
+    "mode-is-unknown": files(meta_data={"meta": {"dsmode": "pass"}}),
+    "no-random-seed": WHOLE | {META_DATA: meta_without("random_seed")},
+    "file": files(meta_data={"files": [FILE]}) | INJECTED,
+    "file-without-path": files(meta_data={"files": [{}]}),
+    "template": files(meta_data={"network_config": FILE}) | INJECTED,
+    "vendor-data-is-text": WHOLE | {VENDOR_DATA: b'"x"'},
+    "vendor-data-is-a-list": WHOLE | {VENDOR_DATA: b"[]"},
+    "no-vendor-data": without(WHOLE, VENDOR_DATA),
+    "no-network-data": without(WHOLE, NETWORK_DATA),
+    "ec2-metadata": WHOLE | {"ec2/latest/meta-data.json": b"{}"},
+}
+
+
+@pytest.mark.parametrize("name", USED)
+def test_it_uses_a_drive(release: CloudInit, name: str) -> None:
+    answer = read(release, content_of(USED[name]))
+
+    assert answer["read"]
+    assert not answer["error"]
+    assert not losses(USED[name])
+
+
+# Vendor data
+
+
+def vendor_data(value: object) -> Files:
+    """Return a drive with a value for cloud-init in its vendor data."""
+    return WHOLE | {VENDOR_DATA: json.dumps({"cloud-init": value}).encode()}
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, 5, True])
+def test_it_ignores_vendor_data(release: CloudInit, value: object) -> None:
+    changed = vendor_data(value)
+
+    assert read(release, content_of(changed))["vendordata"][0] is None
+    assert places(losses(changed)) == {(VENDOR_DATA, "cloud-init")}
+
+
+@pytest.mark.parametrize("value", ["#cloud-config", ["#cloud-config"], None])
+def test_it_takes_vendor_data(release: CloudInit, value: object) -> None:
+    changed = vendor_data(value)
+
+    assert read(release, content_of(changed))["vendordata"][0] == value
+    assert not losses(changed)
+
+
+# Networks that it fails on
+
+
+def but(entry: Json, *names: str) -> Json:
+    return {name: entry[name] for name in entry if name not in names}
+
+
+FAILING: dict[str, tuple[Any, str]] = {
+    "a-list": ([], ""),
+    "text": ("x", ""),
+    "links-are-null": (network_data() | {"links": None}, "links"),
+    "link-is-text": (network_data() | {"links": ["x"]}, "links[0]"),
+    "services-are-null": (network_data() | {"services": None}, "services"),
+    "network-is-text": (network_data() | {"networks": ["x"]}, "networks[0]"),
+    "routes-are-null": (
+        network_data(static(routes=None)), "networks[0].routes",
+    ),
+    "link-without-id": (
+        network_data() | {"links": [but(nic(), "id")]}, "links[0].id",
+    ),
+    "link-without-type": (
+        network_data() | {"links": [but(nic(), "type")]}, "links[0].type",
+    ),
+    "network-without-link": (
+        network_data() | {"networks": [but(static(), "link")]},
+        "networks[0].link",
+    ),
+    "network-without-type": (
+        network_data() | {"networks": [but(static(), "type")]},
+        "networks[0].type",
+    ),
+    "bond-without-links": (
+        network_data(but(bond(), "bond_links")), "links[1].bond_links",
+    ),
+    "bond-of-nothing": (
+        network_data(bond(bond_links=["x"])), "links[1].bond_links",
+    ),
+    "vlan-without-link": (
+        network_data(but(vlan(), "vlan_link")), "links[1].vlan_link",
+    ),
+    "vlan-without-id": (
+        network_data(but(vlan(), "vlan_id")), "links[1].vlan_id",
+    ),
+    "vlan-without-mac": (
+        network_data(but(vlan(), "vlan_mac_address")),
+        "links[1].vlan_mac_address",
+    ),
+    "vlan-on-nothing": (
+        network_data(vlan(vlan_link="x")), "links[1].vlan_link",
+    ),
+    "nic-without-mac": (
+        network_data(but(nic(), "ethernet_mac_address")),
+        "links[0].ethernet_mac_address",
+    ),
+    "two-nics-with-one-mac": (
+        network_data(nic(), nic(id="tap1"), static()),
+        "links[1].ethernet_mac_address",
+    ),
+    "no-address": (
+        network_data(static(ip_address="x")), "networks[0].ip_address",
+    ),
+    "no-mask": (network_data(static(netmask="x")), "networks[0].netmask"),
+    "no-destination": (
+        network_data(static(routes=[FAR[0] | {"network": "x"}])),
+        "networks[0].routes[0]",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_it_fails_on_a_network(release: CloudInit, name: str) -> None:
+    network, key = FAILING[name]
+    changed = files(network=network)
+    answer = read(release, content_of(changed))
+    found = [loss for loss in losses(changed) if loss.refused]
+
+    assert answer["read"] or answer["error"]
+    # It raised an exception, before it asked a renderer or in each.
+    assert all(isinstance(made, str) for made in answer["rendered"].values())
+    assert answer["error"] or answer["rendered"]
+    assert places(found) == {(NETWORK_DATA, key)}
+
+
+def test_servers_that_are_null_are_read_by_an_older_release(
+    old: CloudInit, newest: CloudInit
+) -> None:
+    changed = files(network=network_data(static(services=None)))
+
+    assert not read(old, content_of(changed))["error"]
+    assert read(newest, content_of(changed))["error"]
+    assert places(losses(changed)) == {(NETWORK_DATA, "networks[0].services")}
+
+
+# Networks of which it loses something with any renderer
+
+OTHERS: dict[str, tuple[Json, str]] = {
+    "unknown-type": (network_data(static(type="x")), "networks[0].type"),
+    "vlan-on-vlan": (
+        network_data(
+            vlan(),
+            vlan(id="upper", vlan_id=8, vlan_link="vlan"),
+            static(link="upper"),
+        ),
+        "links[2].vlan_link",
+    ),
+    "long-name": (
+        network_data(nic(name="interface-0123456"), static()),
+        "links[0].name",
+    ),
+    "vlan-of-a-long-name": (
+        network_data(nic(name="interface-1234"), vlan(), static(link="vlan")),
+        "links[1].name",
+    ),
+    # Its NICs' names are none of the drive's, but bonds are counted.
+    "vlan-of-a-bond": (
+        network_data(
+            nic(),
+            nic(1),
+            bond(name="first"),
+            bond(id="second", bond_links=["tap1"]),
+            vlan(vlan_id="12345678901", vlan_link="second"),
+            static(link="bond"),
+            static(2, link="vlan"),
+        ),
+        "links[4].name",
+    ),
+    "bond-with-null-mtu": (
+        network_data(bond(mtu=None), static(link="bond")), "links[1].mtu",
+    ),
+    "vlan-with-null-mtu": (
+        network_data(vlan(mtu=None), static(link="vlan")), "links[1].mtu",
+    ),
+    "link-without-network": (network_data(), "links[0]"),
+    "nothing": ({}, ""),
+    "no-links": (network_data() | {"links": []}, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_it_loses_something(name: str) -> None:
+    network, key = OTHERS[name]
+    found = losses(files(network=network))
+
+    assert places(found) == {(NETWORK_DATA, key)}
+    assert not any(loss.refused for loss in found)
+
+
+def config(cloud_init: CloudInit, network: Json) -> list[Json]:
+    """Return the links of cloud-init's own configuration."""
+    answer = read(cloud_init, content_of(files(network=network)))
+    found: list[Json] = answer["config"]["config"]
+    return found
+
+
+def test_a_type_that_it_does_not_know(release: CloudInit) -> None:
+    content = content_of(files(network=OTHERS["unknown-type"][0]))
+    answer = read(release, content)
+
+    for renderer in RENDERERS:
+        assert outcome(renderer, answer, content).lost
+
+
+def test_a_vlan_on_a_vlan_is_on_nothing(release: CloudInit) -> None:
+    _, lower, above = config(release, OTHERS["vlan-on-vlan"][0])
+
+    assert above["vlan_link"] != lower["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "length"),
+    [("long-name", 17), ("vlan-of-a-long-name", 16), ("vlan-of-a-bond", 17)],
+)
+def test_a_vlan_has_the_name_of_its_link(
+    release: CloudInit, name: str, length: int
+) -> None:
+    assert len(config(release, OTHERS[name][0])[-1]["name"]) == length
+
+
+def test_names_of_fifteen_bytes_fit(release: CloudInit) -> None:
+    network = network_data(
+        nic(name="interface-0"), vlan(vlan_id=777), static(link="vlan")
+    )
+
+    assert config(release, network)[-1]["name"] == "interface-0.777"
+    assert not losses(files(network=network))
+
+
+@pytest.mark.parametrize("name", ["bond-with-null-mtu", "vlan-with-null-mtu"])
+def test_its_schema_refuses_null(newest: CloudInit, name: str) -> None:
+    content = content_of(files(network=OTHERS[name][0]))
+
+    assert "mtu: None is not of type" in read(newest, content)["schema"]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        network_data(nic(mtu=None), static()),
+        network_data(bond(), static(link="bond")),
+        network_data(bond(mtu=1400), static(link="bond")),
+        network_data(vlan(mtu=1400), static(link="vlan")),
+    ],
+)
+def test_its_schema_accepts_an_mtu_that_is_a_number_or_missing(
+    newest: CloudInit, network: Json
+) -> None:
+    changed = files(network=network)
+
+    assert not read(newest, content_of(changed))["schema"]
+    assert not losses(changed, "cloud-init-netplan")
+
+
+def test_a_link_without_networks_is_not_configured(
+    release: CloudInit,
+) -> None:
+    content = content_of(files(network=OTHERS["link-without-network"][0]))
+    rendered = read(release, content)["rendered"]
+    got = {
+        renderer: arrived(renderer, rendered[renderer], {"eth0": ["tap0"]})
+        for renderer in RENDERERS
+    }
+
+    assert Item("tap0", "automatic", "dhcp4") in got.pop("network-manager")
+    # networkd listens to routers by itself.
+    assert {item.value for items in got.values() for item in items} <= {
+        "ra",
+        "dhcp6",
+    }
+
+
+@pytest.mark.parametrize("name", ["nothing", "no-links"])
+def test_without_links_there_is_no_network(
+    release: CloudInit, name: str
+) -> None:
+    assert config(release, OTHERS[name][0]) == []
+
+
+def test_without_the_file_it_uses_dhcp(release: CloudInit) -> None:
+    changed = without(WHOLE, NETWORK_DATA)
+    answer = read(release, content_of(changed))
+
+    # None lets it fall back.
+    assert answer["config"] is None
+    assert not losses(changed)
+
+
+COMMON = set.intersection(
+    *(set(READERS[f"cloud-init-{name}"].demands) for name in RENDERERS)
+)
+
+
+@pytest.mark.parametrize("text", sorted(demand.text for demand in COMMON))
+def test_a_drive_above_breaks_each_demand(text: str) -> None:
+    (demand,) = (demand for demand in COMMON if demand.text == text)
+    drives = [changed for changed, _, _ in UNUSED.values()]
+    drives += [vendor_data({"a": 1})]
+    drives += [
+        files(network=network)
+        for network, _ in (*FAILING.values(), *OTHERS.values())
+    ]
+
+    assert any(list(demand.losses(content_of(drive))) for drive in drives)
