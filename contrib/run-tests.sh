@@ -54,13 +54,13 @@ for release in "${nova_releases[@]}"; do
 done
 
 # Only unpacked: an installed cloud-init would configure this machine at its
-# next start, the others its network. The release's own cloud-init is the one
-# that tests import; the newest reads drives in a process of its own.
-release=$(codename)
-unpacked cloud-init "$release" cloud-init
+# next start, the others its network. Tests import the release's own cloud-init
+# and run the newest in a process of its own.
+own=$(codename)
+unpacked cloud-init "$own" cloud-init
 unpacked cloud-init-newest sid cloud-init
-unpacked netplan "$release" netplan.io 'libnetplan?'
-unpacked ifupdown "$release" ifupdown
+unpacked netplan "$own" netplan.io 'libnetplan?'
+unpacked ifupdown "$own" ifupdown
 cd "$root"
 export PYTHONPATH=$cache/cloud-init/usr/lib/python3/dist-packages
 export CFGDRIVE_VIRT_CACHE=$cache
@@ -94,6 +94,9 @@ meanwhile() {
     done
     # Without tests/nova/conftest.py, which imports nova for the other tests.
     "$nova" -m pytest -q --confcutdir=tests/nova/real tests/nova/real
+    say 'The newest cloud-init'
+    PYTHONPATH=$cache/cloud-init-newest/usr/lib/python3/dist-packages \
+        pytest -q tests/readers/test_cloud_init.py
     say 'Live migration of guests'
     pytest -q "$moving"
     say 'Fuzzing, a minute of each target'

@@ -29,11 +29,13 @@ class Route:
 
     :param key: its place, such as ``networks[0].routes[1]``
     :param destination: None if it is not one
+    :param raw: all of it
     """
 
     key: str
     destination: IPNetwork | None
     gateway: IPAddress | None
+    raw: Mapping[str, Any]
 
     @property
     def is_default(self) -> bool:
@@ -163,7 +165,7 @@ def _link(
 def _network(key: str, entry: Mapping[str, Any]) -> Network:
     address: IPAddress | None = None
     prefix: int | None = None
-    given, mask = _text(entry.get("ip_address")), _text(entry.get("netmask"))
+    given, mask = _text(entry.get("ip_address")), _mask(entry.get("netmask"))
     given, _, length = given.partition("/")
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(given)
@@ -187,7 +189,7 @@ def _network(key: str, entry: Mapping[str, Any]) -> Network:
 def _route(key: str, entry: Mapping[str, Any]) -> Route:
     destination: IPNetwork | None = None
     gateway: IPAddress | None = None
-    network, mask = _text(entry.get("network")), _text(entry.get("netmask"))
+    network, mask = _text(entry.get("network")), _mask(entry.get("netmask"))
     with contextlib.suppress(ValueError):
         version = ipaddress.ip_address(network.partition("/")[0]).version
         length = _prefix(network.partition("/")[2] or mask, version)
@@ -195,7 +197,7 @@ def _route(key: str, entry: Mapping[str, Any]) -> Route:
         destination = ipaddress.ip_network(whole, strict=False)
     with contextlib.suppress(ValueError):
         gateway = ipaddress.ip_address(_text(entry.get("gateway")))
-    return Route(key, destination, gateway)
+    return Route(key, destination, gateway, entry)
 
 
 def _prefix(mask: str, version: int) -> int:
@@ -209,6 +211,12 @@ def _prefix(mask: str, version: int) -> int:
         return ipaddress.IPv4Network(f"0.0.0.0/{mask}").prefixlen
     bits = f"{int(ipaddress.IPv6Address(mask)):0128b}"
     return len(bits.rstrip("0"))
+
+
+def _mask(value: Any) -> str:
+    """Return a mask, or the length of a prefix, as text."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else _text(value)
 
 
 def _servers(services: Any) -> tuple[str, ...]:

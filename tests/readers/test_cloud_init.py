@@ -1,4 +1,7 @@
-"""cloud-init's own reader takes our drives, and sees what we said."""
+"""cloud-init's own reader takes our drives, and sees what we said.
+
+contrib/run-tests.sh runs this with two releases of it.
+"""
 
 from __future__ import annotations
 
@@ -389,7 +392,11 @@ def test_a_subnet_becomes_cloud_inits(
     assert link["name"] == "eth2"
     assert link["type"] == "physical"
     assert link["mtu"] == 1450
-    assert link["subnets"] == [expected]
+    # Newer releases leave out routes where there are none.
+    assert [
+        subnet | {"routes": subnet.get("routes", [])}
+        for subnet in link["subnets"]
+    ] == [{"routes": [], **expected}]
 
 
 @pytest.mark.parametrize(
@@ -587,7 +594,10 @@ def test_a_bond_and_a_vlan_on_it_find_their_links(tmp_path: Path) -> None:
     assert bond["type"] == "bond"
     assert bond["name"] == "bond0"
     assert bond["bond_interfaces"] == ["eth1", "eth2"]
-    assert bond["params"] == {"bond_mode": "active-backup"}
+    # Newer releases have a hyphen.
+    assert bond["params"] in (
+        {"bond_mode": "active-backup"}, {"bond-mode": "active-backup"},
+    )  # fmt: skip
     assert vlan["type"] == "vlan"
     assert vlan["name"] == "bond0.7"
     assert vlan["vlan_link"] == "bond0"

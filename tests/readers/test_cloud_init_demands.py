@@ -84,6 +84,11 @@ UNUSED: dict[str, tuple[Files, str, str]] = {
     "file-is-a-number": (
         files(meta_data={"files": [5]}), META_DATA, "files[0]",
     ),
+    "file-with-a-list-as-path": (
+        files(meta_data={"files": [FILE | {"path": []}]}) | INJECTED,
+        META_DATA,
+        "files[0].path",
+    ),
     "file-without-content-path": (
         files(meta_data={"files": [{"path": "/x"}]}),
         META_DATA,
@@ -239,10 +244,24 @@ FAILING: dict[str, tuple[Any, str]] = {
         network_data(nic(), nic(id="tap1"), static()),
         "links[1].ethernet_mac_address",
     ),
+    "type-of-a-network-is-null": (
+        network_data(static(type=None)), "networks[0].type",
+    ),
+    "mac-of-a-bond-is-a-number": (
+        network_data(bond(ethernet_mac_address=5), static(link="bond")),
+        "links[1].ethernet_mac_address",
+    ),
+    "id-is-a-list": (network_data(nic(), nic(1, id=[])), "links[1].id"),
+    "bond-links-are-text": (
+        network_data(bond(bond_links="x")), "links[1].bond_links",
+    ),
     "no-address": (
         network_data(static(ip_address="x")), "networks[0].ip_address",
     ),
     "no-mask": (network_data(static(netmask="x")), "networks[0].netmask"),
+    "route-is-empty": (
+        network_data(static(routes=[{}])), "networks[0].routes[0]",
+    ),
     "no-destination": (
         network_data(static(routes=[FAR[0] | {"network": "x"}])),
         "networks[0].routes[0]",
@@ -250,34 +269,56 @@ FAILING: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 
+def fails(answer: Json) -> bool:
+    """Tell whether it raises an exception, by itself or in each renderer."""
+    rendered = answer["rendered"].values()
+    return bool(answer["error"]) or all(isinstance(r, str) for r in rendered)
+
+
 @pytest.mark.parametrize("name", FAILING)
 def test_it_fails_on_a_network(release: CloudInit, name: str) -> None:
     network, key = FAILING[name]
     changed = files(network=network)
-    answer = read(release, content_of(changed))
     found = [loss for loss in losses(changed) if loss.refused]
 
-    assert answer["read"] or answer["error"]
-    # It raised an exception, before it asked a renderer or in each.
-    assert all(isinstance(made, str) for made in answer["rendered"].values())
-    assert answer["error"] or answer["rendered"]
+    assert fails(read(release, content_of(changed)))
     assert places(found) == {(NETWORK_DATA, key)}
 
 
-def test_servers_that_are_null_are_read_by_an_older_release(
-    old: CloudInit, newest: CloudInit
+@pytest.mark.parametrize(
+    ("network", "key"),
+    [
+        (static(services=None), "networks[0].services"),
+        (
+            static(services=[{"type": "dns"}]),
+            "networks[0].services[0].address",
+        ),
+        (vlan(vlan_mac_address=5), "links[1].vlan_mac_address"),
+    ],
+)
+def test_the_newest_release_fails_on_a_network(
+    old: CloudInit, newest: CloudInit, network: Json, key: str
 ) -> None:
-    changed = files(network=network_data(static(services=None)))
+    changed = files(network=network_data(network))
+    content = content_of(changed)
 
-    assert not read(old, content_of(changed))["error"]
-    assert read(newest, content_of(changed))["error"]
-    assert places(losses(changed)) == {(NETWORK_DATA, "networks[0].services")}
+    assert not fails(read(old, content))
+    assert fails(read(newest, content))
+    assert (NETWORK_DATA, key) in places(losses(changed))
 
 
 # Networks of which it loses something with any renderer
 
 OTHERS: dict[str, tuple[Json, str]] = {
     "unknown-type": (network_data(static(type="x")), "networks[0].type"),
+    "route-without-gateway": (
+        network_data(static(routes=[but(FAR[0], "gateway")])),
+        "networks[0].routes[0]",
+    ),
+    "route-without-mask": (
+        network_data(static(routes=[but(FAR[0], "netmask")])),
+        "networks[0].routes[0]",
+    ),
     "vlan-on-vlan": (
         network_data(
             vlan(),
@@ -333,6 +374,24 @@ def config(cloud_init: CloudInit, network: Json) -> list[Json]:
     answer = read(cloud_init, content_of(files(network=network)))
     found: list[Json] = answer["config"]["config"]
     return found
+
+
+def test_a_route_without_a_gateway(release: CloudInit) -> None:
+    network, _ = OTHERS["route-without-gateway"]
+    content = content_of(files(network=network))
+    rendered = read(release, content)["rendered"]
+
+    assert isinstance(rendered["eni"], str)
+    assert isinstance(rendered["sysconfig"], str)
+
+
+def test_a_route_without_a_mask(release: CloudInit) -> None:
+    network, _ = OTHERS["route-without-mask"]
+    content = content_of(files(network=network))
+    netplan = read(release, content)["rendered"]["netplan"]
+
+    # That of FAR has 16 bits.
+    assert "to: 198.18.0.0/24" in netplan["etc/netplan/50-cloud-init.yaml"]
 
 
 def test_a_type_that_it_does_not_know(release: CloudInit) -> None:

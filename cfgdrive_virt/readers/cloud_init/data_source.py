@@ -71,11 +71,13 @@ def _bad_files(content: Content) -> Iterator[Loss]:
         yield _refused(path, "files", "it is not a list")
         files = ()
     for number, entry in enumerate(files):
+        key = f"files[{number}]"
         if not isinstance(entry, Mapping):
-            yield _refused(path, f"files[{number}]", "it is not an object")
+            yield _refused(path, key, "it is not an object")
         elif "path" in entry and _target(content, entry) is None:
-            key = f"files[{number}].content_path"
-            yield _refused(path, key, "it names no file")
+            yield _refused(path, f"{key}.content_path", "it names no file")
+        elif isinstance(entry.get("path"), (Mapping, tuple)):
+            yield _refused(path, f"{key}.path", "it is not text")
     if template := found.get("network_config"):
         raw = _target(content, template)
         key = "network_config.content_path"

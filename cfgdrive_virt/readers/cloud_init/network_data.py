@@ -18,7 +18,7 @@ from cfgdrive_virt.readers.cloud_init.common import (
     network_path,
     refused,
 )
-from cfgdrive_virt.readers.network import Link, NetworkData
+from cfgdrive_virt.readers.network import Link, Network, NetworkData
 from cfgdrive_virt.readers.reader import Content, Demand, Loss
 
 _STATIC_TYPES = ("ipv4", "ipv6", "static", "static6")
@@ -57,6 +57,8 @@ def _shape(content: Content) -> Iterator[Loss]:
 def _objects(parent: Mapping[str, Any], name: str, key: str) -> Iterator[Loss]:
     """Yield a loss unless there is a list of objects, or nothing."""
     entries = parent.get(name, ())
+    if entries in ("", {}):
+        return
     if not isinstance(entries, tuple):
         yield _refused(key, "it is not a list")
         return
@@ -65,15 +67,23 @@ def _objects(parent: Mapping[str, Any], name: str, key: str) -> Iterator[Loss]:
             yield _refused(f"{key}[{number}]", "it is not an object")
 
 
-def _missing_keys(network_data: NetworkData) -> Iterator[Loss]:
+def _keys(network_data: NetworkData) -> Iterator[Loss]:
     for link in network_data.links:
         for name in _demanded(link):
             if name not in link.raw:
                 yield _refused(f"{link.key}.{name}", "it is missing")
+        if isinstance(link.raw.get("id"), (Mapping, tuple)):
+            yield _refused(f"{link.key}.id", "it is not text")
+        for name in ("ethernet_mac_address", "vlan_mac_address"):
+            value = link.raw.get(name)
+            if value and not isinstance(value, str):
+                yield _refused(f"{link.key}.{name}", "it is not text")
     for network in network_data.networks if network_data.links else ():
-        for name in ("link", "type"):
-            if name not in network.raw:
-                yield _refused(f"{network.key}.{name}", "it is missing")
+        if "link" not in network.raw:
+            yield _refused(f"{network.key}.link", "it is missing")
+        if not network.type:
+            yield _refused(f"{network.key}.type", "it is missing")
+        yield from _services(network)
 
 
 def _demanded(link: Link) -> tuple[str, ...]:
@@ -82,6 +92,19 @@ def _demanded(link: Link) -> tuple[str, ...]:
     if link.type == "vlan":
         return ("id", "type", "vlan_id", "vlan_link", "vlan_mac_address")
     return ("id", "type")
+
+
+def _services(network: Network) -> Iterator[Loss]:
+    services = network.raw.get("services")
+    entries = services if isinstance(services, tuple) else ()
+    for number, entry in enumerate(entries):
+        if (
+            isinstance(entry, Mapping)
+            and entry.get("type") == "dns"
+            and "address" not in entry
+        ):
+            key = f"{network.key}.services[{number}].address"
+            yield _refused(key, "it is missing")
 
 
 def _no_mac(network_data: NetworkData) -> Iterator[Loss]:
@@ -100,35 +123,39 @@ def _no_mac(network_data: NetworkData) -> Iterator[Loss]:
 def _dangling(network_data: NetworkData) -> Iterator[Loss]:
     ids = {link.id for link in network_data.links}
     for link in network_data.links:
-        named = {
-            "bond": ("bond_links", link.bond_links),
-            "vlan": ("vlan_link", (link.vlan_link,) if link.vlan_link else ()),
-        }
-        key, names = named.get(link.type, ("", ()))
-        for name in names:
-            if name not in ids:
-                yield _refused(
-                    f"{link.key}.{key}", f"no link has the id {show(name)}"
-                )
+        name = {"bond": "bond_links", "vlan": "vlan_link"}.get(link.type, "")
+        if name not in link.raw:
+            continue
+        named = link.raw[name]
+        is_list = name == "bond_links" and isinstance(named, tuple)
+        for value in named if is_list else (named,):
+            if not isinstance(value, str) or value not in ids:
+                problem = f"no link has the id {show(value)}"
+                yield _refused(f"{link.key}.{name}", problem)
 
 
 def _addresses(network_data: NetworkData) -> Iterator[Loss]:
     for network in network_data.networks:
         if network.type in _STATIC_TYPES:
             if network.address is None:
-                yield _refused(
-                    f"{network.key}.ip_address", "it is not an IP address"
-                )
+                key = f"{network.key}.ip_address"
+                yield _refused(key, "it is not an IP address")
             elif network.prefix is None and network.raw.get("netmask"):
                 yield _refused(f"{network.key}.netmask", "it is not a mask")
         for route in network.routes:
-            if route.destination is None or route.gateway is None:
-                yield _refused(route.key, "it is not a route")
+            raw = route.raw
+            no_mask = raw.get("network") and not raw.get("netmask")
+            if route.destination is None and not no_mask:
+                yield _refused(route.key, "its network or mask is not valid")
+            elif route.gateway is None:
+                yield lost(route.key, "the route has no gateway")
+            elif no_mask:
+                yield lost(route.key, "it has no mask; cloud-init guesses one")
 
 
 def _types(network_data: NetworkData) -> Iterator[Loss]:
     for network in network_data.networks:
-        if "type" in network.raw and network.type not in _TYPES:
+        if network.type and network.type not in _TYPES:
             yield lost(
                 f"{network.key}.type",
                 "cloud-init does not know it: a renderer fails, or does not"
@@ -225,9 +252,10 @@ DEMANDS = (
     ),
     network_demand(
         "links have id and type, networks link and type, bonds bond_links,"
-        " VLANs vlan_id, vlan_link and vlan_mac_address",
+        " VLANs vlan_id, vlan_link and vlan_mac_address, DNS services an"
+        " address; MAC addresses are text",
         _CONVERT,
-        _missing_keys,
+        _keys,
     ),
     network_demand(
         "each NIC has a MAC address of its own",
