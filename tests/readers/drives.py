@@ -102,6 +102,10 @@ DHCP6 = automatic("ipv6_dhcp")
 STATEFUL = automatic("ipv6_dhcpv6-stateful")
 
 
+def but(entry: Json, *names: str) -> Json:
+    return {name: entry[name] for name in entry if name not in names}
+
+
 def network_data(*parts: Json, services: list[Json] | None = None) -> Json:
     """Return links and networks in their order, the first NIC among them."""
     links = [part for part in parts if "link" not in part]

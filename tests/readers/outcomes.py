@@ -83,3 +83,9 @@ def interface_names(
     for link, entry in zip(network_data.links, config, strict=False):
         names.setdefault(entry["name"], []).append(link.id)
     return names
+
+
+def fails(answer: Mapping[str, Any]) -> bool:
+    """Tell whether cloud-init, or each renderer, raises an exception."""
+    rendered = answer["rendered"].values()
+    return bool(answer["error"]) or all(isinstance(r, str) for r in rendered)
