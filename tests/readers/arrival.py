@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from cfgdrive_virt import ConfigDriveRequest
 from cfgdrive_virt.model.network import DHCP_TYPES, Subnet
+from cfgdrive_virt.readers.cloud_init.common import domains
 from cfgdrive_virt.readers.network import Link, Network, NetworkData
 
 #: The link of an item that is the whole guest's.
 ANYWHERE = ""
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
-_DEFAULTS = tuple(DEFAULT.values())
 AUTOMATIC = {
     "ipv4_dhcp": "dhcp4",
     "ipv6_dhcp": "dhcp6",
@@ -31,10 +31,11 @@ class Item(NamedTuple):
     """One thing that a guest is to have.
 
     :param link: the id of a link in network_data.json, or ANYWHERE
-    :param kind: ``address``, ``route``, ``server``, ``mtu``, or ``automatic``
+    :param kind: ``address``, ``route``, ``server``, ``search``, ``mtu``, or
+        ``automatic``
     :param value: ``192.0.2.1/24``; ``0.0.0.0/0 192.0.2.254`` (a default
-        gateway is a route); ``192.0.2.53``; ``1400``; or ``dhcp4``, ``dhcp6``
-        or ``ra`` for a link that is to configure itself
+        gateway is a route); ``192.0.2.53``; ``example.org``; ``1400``; or
+        ``dhcp4``, ``dhcp6`` or ``ra`` for a link that is to configure itself
     """
 
     link: str
@@ -61,12 +62,17 @@ def server(link: str, value: str) -> Item:
     return Item(link, "server", str(ipaddress.ip_address(value)))
 
 
+def search(link: str, domain: str) -> Item:
+    """Return a DNS search domain of a link, or of the guest."""
+    return Item(link, "search", domain)
+
+
 def asked(request: ConfigDriveRequest) -> Items:
     """Return what a request asks for.
 
-    The first gateway of each link and IP version is its default route.  Where
-    a guest gets its address from a server or a router, it gets the default
-    route too; no drive has a DHCP subnet's routes.
+    Of each link and IP version, the first default route beside an address is
+    one; where a guest gets its address from a server or a router, it gets the
+    route there too.  No drive has a DHCP subnet's routes.
     """
     return frozenset(_asked(request))
 
@@ -76,8 +82,8 @@ def held(network: NetworkData) -> dict[str, Items]:
 
     The keys are those of losses: ``links[0].mtu``, ``networks[1]`` (an
     address, or the way to get one), ``networks[1].routes[0]``,
-    ``networks[1].services`` and ``services``.  A default route comes the way
-    that the address comes.
+    ``networks[1].services``, ``networks[1].dns_search`` and ``services``.  A
+    default route comes the way that the address comes.
     """
     found: dict[str, Items] = {}
     for link in network.links:
@@ -114,14 +120,12 @@ def _asked(request: ConfigDriveRequest) -> Iterator[Item]:
         versions: set[int] = set()
         for subnet in link.subnets:
             yield from _asked_by(link_id, subnet)
-            version = subnet.version
-            if (
-                subnet.gateway
-                and subnet.type not in AUTOMATIC
-                and version not in versions
-            ):
-                versions.add(version)
-                yield route(link_id, DEFAULT[version], subnet.gateway)
+            for entry in _routes(link_id, subnet):
+                if entry.value.startswith(DEFAULT[subnet.version]):
+                    if subnet.version in versions or subnet.type in AUTOMATIC:
+                        continue
+                    versions.add(subnet.version)
+                yield entry
     for value in network.dns:
         yield server(ANYWHERE, value)
 
@@ -134,11 +138,17 @@ def _asked_by(link_id: str, subnet: Subnet) -> Iterator[Item]:
         assert subnet.ip_address
         length = ipaddress.ip_network(subnet.cidr).prefixlen
         yield address(link_id, subnet.ip_address, length)
-    for entry in () if subnet.type in DHCP_TYPES else subnet.routes:
-        if not (subnet.type in AUTOMATIC and entry.destination in _DEFAULTS):
-            yield route(link_id, entry.destination, entry.gateway)
     for value in subnet.dns:
         yield server(link_id, value)
+
+
+def _routes(link_id: str, subnet: Subnet) -> Iterator[Item]:
+    if subnet.type in DHCP_TYPES:
+        return
+    if subnet.gateway:
+        yield route(link_id, DEFAULT[subnet.version], subnet.gateway)
+    for entry in subnet.routes:
+        yield route(link_id, entry.destination, entry.gateway)
 
 
 def _held(link: Link, network: Network) -> Iterator[tuple[str, Items]]:
@@ -160,3 +170,5 @@ def _held(link: Link, network: Network) -> Iterator[tuple[str, Items]]:
             yield entry.key, frozenset({made})
     servers = [server(link.id, value) for value in network.servers]
     yield f"{network.key}.services", frozenset(servers)
+    names = [search(link.id, name) for name in domains(network)]
+    yield f"{network.key}.dns_search", frozenset(names)

@@ -29,7 +29,7 @@ def test_what_a_request_asks_for_is_on_its_drive(network: NetworkInfo) -> None:
 
 @settings(
     strategies.PROPERTY,
-    max_examples=250,
+    max_examples=150,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(networks)

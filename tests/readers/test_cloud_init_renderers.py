@@ -37,6 +37,8 @@ from .drives import (
 from .outcomes import outcome, read
 from .renderers import RENDERERS
 
+DOMAINS = ["example.org", "example.net"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -86,6 +88,13 @@ LOSING: dict[str, Case] = {
         network_data(static6(services=SERVER6), services=SERVER6),
         old_keeps=True,
     ),
+    "eni-domains-beside-an-ipv6-server": Case(
+        "eni",
+        network_data(static(services=SERVER6, dns_search=DOMAINS)),
+        "networks[0].dns_search",
+        network_data(static(services=SERVER, dns_search=DOMAINS)),
+        old_keeps=True,
+    ),
     "netplan-slaac-and-static": Case(
         "netplan",
         network_data(SLAAC, static6()),
@@ -128,6 +137,26 @@ LOSING: dict[str, Case] = {
         network_data(DHCP, services=SERVER),
         "services",
         network_data(static(), services=SERVER),
+    ),
+    "netplan-global-server-beside-domains": Case(
+        "netplan",
+        network_data(static(dns_search=DOMAINS), services=SERVER),
+        "services",
+        network_data(
+            static(dns_search=DOMAINS, services=SERVER), services=SERVER
+        ),
+    ),
+    "netplan-domains-with-dhcp": Case(
+        "netplan",
+        network_data(automatic("ipv4_dhcp", dns_search=DOMAINS)),
+        "networks[0].dns_search",
+        network_data(static(dns_search=DOMAINS)),
+    ),
+    "networkd-domains-with-dhcp": Case(
+        "networkd",
+        network_data(automatic("ipv4_dhcp", dns_search=DOMAINS)),
+        "networks[0].dns_search",
+        network_data(static(dns_search=DOMAINS)),
     ),
     "networkd-slaac-and-static": Case(
         "networkd",
@@ -196,6 +225,18 @@ LOSING: dict[str, Case] = {
         "networks[1]",
         network_data(DHCP6),
     ),
+    "sysconfig-seven-domains": Case(
+        "sysconfig",
+        network_data(static(dns_search=[f"d{n}" for n in range(7)])),
+        "networks[0].dns_search",
+        network_data(static(dns_search=[f"d{n}" for n in range(6)])),
+    ),
+    "sysconfig-long-domains": Case(
+        "sysconfig",
+        network_data(static(dns_search=["d" * 128, "e" * 128])),
+        "networks[0].dns_search",
+        network_data(static(dns_search=["d" * 128, "e" * 127])),
+    ),
     "sysconfig-four-servers": Case(
         "sysconfig",
         network_data(
@@ -259,3 +300,15 @@ def test_a_network_above_breaks_each_demand(renderer: str) -> None:
     for demand in READERS[f"cloud-init-{renderer}"].demands:
         if demand not in common:
             assert any(list(demand.losses(drive)) for drive in drives), demand
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_domains_arrive_beside_networks_without_any(
+    newest: CloudInit, renderer: str
+) -> None:
+    network = network_data(static(dns_search=DOMAINS), static(2), static6())
+    content = content_of(files(network=network))
+    found = outcome(renderer, read(newest, content), content)
+
+    assert not found.lost
+    assert not losses(files(network=network), f"cloud-init-{renderer}")

@@ -105,6 +105,40 @@ def _accepts_advertisements(link: Link) -> bool:
     return accepts
 
 
+def domains(network: Network) -> tuple[str, ...]:
+    """Return the DNS search domains of a network: a list, or words."""
+    found = network.raw.get("dns_search")
+    if isinstance(found, str):
+        return tuple(found.split())
+    names = found if isinstance(found, tuple) else ()
+    return tuple(name for name in names if isinstance(name, str))
+
+
+def without_domains(
+    written: Callable[[Link], Iterator[str]],
+    effect: str,
+    network_data: NetworkData,
+) -> Iterator[Loss]:
+    """Yield a loss for each list with search domains that are not written.
+
+    :param written: yields those of a link that are
+    :param effect: ends with the domains
+    """
+    for link in network_data.links:
+        known = set(written(link))
+        for network in link.networks:
+            names = [name for name in domains(network) if name not in known]
+            if names:
+                key = f"{network.key}.dns_search"
+                yield lost(key, f"{effect} {_named(names)}")
+
+
+def static_domains(link: Link) -> Iterator[str]:
+    """Yield the search domains of a link's static networks."""
+    for network in link.networks:
+        yield from domains(network) if network.is_static else ()
+
+
 def version_of(server: str) -> int:
     """Return the IP version of a DNS server."""
     return 6 if ":" in server else 4

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from cfgdrive_virt.readers.cloud_init.common import (
     ROUTER_TYPES,
     Servers,
+    domains,
     is_static6,
     lost,
     network_demand,
     version_of,
+    without_domains,
 )
-from cfgdrive_virt.readers.network import Link, NetworkData
+from cfgdrive_virt.readers.network import Link, Network, NetworkData
 from cfgdrive_virt.readers.reader import Loss
 
 
@@ -58,7 +61,9 @@ def _no_server(network_data: NetworkData) -> Iterator[Loss]:
     own = frozenset(
         (link.id, server)
         for link in network_data.links
-        for server in _written(link)
+        for version, source in _stanzas(link)
+        for server in source.servers
+        if version_of(server) == version
     )
     # The global ones are those of lo, which is an IPv4 interface.
     shared = (s for s in network_data.servers if version_of(s) == 4)
@@ -69,20 +74,27 @@ def _no_server(network_data: NetworkData) -> Iterator[Loss]:
     )
 
 
-def _written(link: Link) -> Iterator[str]:
-    """Yield the servers of a link; its later networks get the first."""
-    first: tuple[str, ...] = ()
-    versions: set[int] = set()
+def _domains(link: Link) -> Iterator[str]:
+    for version, source in _stanzas(link):
+        versions = set(map(version_of, source.servers))
+        if not versions or version in versions:
+            yield from domains(source)
+
+
+def _stanzas(link: Link) -> Iterator[tuple[int, Network]]:
+    """Yield the IP version of a network, and that whose DNS it gets.
+
+    One without any gets that of the first with some; each pair once.
+    """
+    first: Network | None = None
+    known: set[tuple[int, str]] = set()
     for network in link.networks:
-        if first and not network.servers:
-            versions.add(network.version)
-        first = first or network.servers
-        for server in network.servers:
-            if version_of(server) == network.version:
-                yield server
-    for server in first:
-        if version_of(server) in versions:
-            yield server
+        has_some = network.servers or domains(network)
+        source = network if has_some else first
+        first = first or source
+        if source and (network.version, source.key) not in known:
+            known.add((network.version, source.key))
+            yield network.version, source
 
 
 DEMANDS = (
@@ -105,5 +117,16 @@ DEMANDS = (
         "cloudinit/net/eni.py, _iface_add_subnet.  Release 22.4 writes global"
         " servers only, of both versions",
         _no_server,
+    ),
+    network_demand(
+        "search domains belong to a network with a DNS server of its IP"
+        " version, or with none (eni)",
+        "cloudinit/net/eni.py, _iface_add_subnet.  Release 22.4 writes all",
+        functools.partial(
+            without_domains,
+            _domains,
+            "eni: search domains are not written where all DNS servers of"
+            " their network have the other IP version:",
+        ),
     ),
 )

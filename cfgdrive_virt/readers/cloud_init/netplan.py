@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 from cfgdrive_virt.readers.cloud_init.common import (
     Servers,
+    domains,
     lost,
     network_demand,
     refused,
+    static_domains,
     without_advertisements,
+    without_domains,
 )
 from cfgdrive_virt.readers.network import NetworkData
 from cfgdrive_virt.readers.reader import Loss
@@ -47,13 +50,13 @@ def _no_server(network_data: NetworkData) -> Iterator[Loss]:
         static = [network for network in link.networks if network.is_static]
         servers = {server for network in static for server in network.servers}
         own |= {(link.id, server) for server in servers}
-        if static and not servers:
+        if static and not servers and not any(map(domains, static)):
             global_of[link.id] = frozenset({4, 6})
     yield from Servers(frozenset(own), global_of).missing(
         network_data,
         "netplan: DNS servers are written for links with static networks, the"
-        " global ones for those without servers of their own; there is no"
-        " link for",
+        " global ones for those without servers or search domains of their"
+        " own; there is no link for",
     )
 
 
@@ -80,5 +83,15 @@ DEMANDS = (
         "cloudinit/net/netplan.py, _extract_addresses, _render_content."
         "  Release 22.4 writes global servers only",
         _no_server,
+    ),
+    network_demand(
+        "search domains belong to static networks (netplan)",
+        "cloudinit/net/netplan.py, _extract_addresses",
+        functools.partial(
+            without_domains,
+            static_domains,
+            "netplan: search domains of a network without a static address are"
+            " not written:",
+        ),
     ),
 )

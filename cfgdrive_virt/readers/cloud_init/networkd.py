@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from cfgdrive_virt.readers.cloud_init.common import (
     Servers,
     network_demand,
+    static_domains,
     without_advertisements,
+    without_domains,
 )
 from cfgdrive_virt.readers.network import NetworkData
 from cfgdrive_virt.readers.reader import Loss
@@ -42,5 +44,15 @@ DEMANDS = (
         "DNS servers are global ones, or a static network's (networkd)",
         "cloudinit/net/networkd.py, parse_subnets, parse_dns",
         _no_server,
+    ),
+    network_demand(
+        "search domains belong to static networks (networkd)",
+        "cloudinit/net/networkd.py, parse_subnets",
+        functools.partial(
+            without_domains,
+            static_domains,
+            "networkd: search domains of a network without a static address"
+            " are not written:",
+        ),
     ),
 )

@@ -9,6 +9,7 @@ from cfgdrive_virt.readers.cloud_init.common import (
     DHCP6_TYPES,
     ROUTER_TYPES,
     Servers,
+    domains,
     is_static6,
     lost,
     network_demand,
@@ -19,6 +20,8 @@ from cfgdrive_virt.readers.reader import Loss
 
 #: Those that the C library asks: resolv.conf(5), MAXNS.
 _MAX_SERVERS = 3
+_MAX_DOMAINS = 6
+_MAX_LENGTH = 256
 
 
 def _second_default_route(network_data: NetworkData) -> Iterator[Loss]:
@@ -99,6 +102,24 @@ def _no_server(network_data: NetworkData) -> Iterator[Loss]:
     )
 
 
+def _many_domains(network_data: NetworkData) -> Iterator[Loss]:
+    known: set[str] = set()
+    length = 0
+    for link in network_data.links:
+        for network in link.networks:
+            new = set(domains(network)) - known
+            known |= new
+            length += sum(len(name) + 1 for name in new)
+            # No space follows the last one.
+            if new and (len(known) > _MAX_DOMAINS or length > _MAX_LENGTH + 1):
+                yield refused(
+                    f"{network.key}.dns_search",
+                    f"sysconfig: there are more than {_MAX_DOMAINS} search"
+                    f" domains or {_MAX_LENGTH} characters of them, so"
+                    " cloud-init fails, and writes no resolv.conf",
+                )
+
+
 DEMANDS = (
     network_demand(
         "a link has one default route of an IP version (sysconfig)",
@@ -124,5 +145,11 @@ DEMANDS = (
         "cloudinit/net/sysconfig.py, _render_dns: /etc/resolv.conf, where"
         f" release 22.4 writes {_MAX_SERVERS}; resolv.conf(5): MAXNS",
         _no_server,
+    ),
+    network_demand(
+        f"there are {_MAX_DOMAINS} search domains at most, with"
+        f" {_MAX_LENGTH} characters (sysconfig)",
+        "cloudinit/distros/parsers/resolv_conf.py, add_search_domain",
+        _many_domains,
     ),
 )

@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..arrival import ANYWHERE, Item, address, route, server
+from ..arrival import ANYWHERE, Item, address, route, search, server
 from ..cloud_inits import unpacked
 from .files import Files, run, write
 
 _FILE = "etc/network/interfaces"
 _STANZA = re.compile(r"ifup: configuring interface (\S+)=\S+ \((\w+)\)")
 _ADDRESS = re.compile(r"ip (?:-6 )?addr add (\S+)/(\S+) ")
-_ROUTE = re.compile(r"ip .*route add (\S+) via (\S+)")
+_ROUTE = re.compile(r"ip .*route (?:add|replace) (\S+) via (\S+)")
 _MTU = re.compile(r"ip link set dev \S+ mtu (\d+)")
 _DHCP = re.compile(r"dhc|DHC")
 _SYSCTL = re.compile(r"sysctl .*\.(accept_ra|autoconf)=(\d)")
@@ -42,11 +42,11 @@ def items(files: Files) -> Iterator[Item]:
             way = "dhcp4" if family == "inet" else "dhcp6"
             yield Item(name, "automatic", way)
         else:
-            yield from _command(name, line)
+            yield from _command(name, line.strip())
     for name, switch in switches.items():
         if switch.get("autoconf") and switch.get("accept_ra"):
             yield Item(name, "automatic", "ra")
-    yield from _servers(files[_FILE])
+    yield from _dns(files[_FILE])
 
 
 def _command(name: str, line: str) -> Iterator[Item]:
@@ -61,13 +61,17 @@ def _command(name: str, line: str) -> Iterator[Item]:
         yield route(name, destination, gateway)
 
 
-def _servers(text: str) -> Iterator[Item]:
+def _dns(text: str) -> Iterator[Item]:
     name = ""
     for line in text.splitlines():
         option, *words = line.split() or [""]
         if option == "iface":
             name = words[0]
-        elif option == "dns-nameservers":
+        # That of lo is the whole guest's.
+        link = ANYWHERE if name == "lo" else name
+        if option == "dns-nameservers":
             for value in words:
-                # Those of lo are the whole guest's.
-                yield server(ANYWHERE if name == "lo" else name, value)
+                yield server(link, value)
+        elif option == "dns-search":
+            for value in words:
+                yield search(link, value)

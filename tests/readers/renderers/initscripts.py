@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from ..arrival import ANYWHERE, Item, address, route, server
+from ..arrival import ANYWHERE, Item, address, route, search, server
 from .files import Files
 
 _DIRECTORY = "etc/sysconfig/network-scripts/"
@@ -18,13 +18,14 @@ def items(files: Files) -> Iterator[Item]:
     for path, text in files.items():
         kind, _, name = path.removeprefix(_DIRECTORY).partition("-")
         yield from _KINDS.get(kind, _nothing)(name, text)
-    servers = [
-        line.split()[1]
-        for line in files.get("etc/resolv.conf", "").splitlines()
-        if line.startswith("nameserver ")
-    ]
+    resolv_conf = files.get("etc/resolv.conf", "").splitlines()
+    lines = [words for line in resolv_conf if (words := line.split())]
+    servers = [words[1] for words in lines if words[0] == "nameserver"]
     for value in servers[:_MAX_SERVERS]:
         yield server(ANYWHERE, value)
+    for option, *values in lines:
+        for value in values if option == "search" else ():
+            yield search(ANYWHERE, value)
 
 
 def _nothing(_name: str, _text: str) -> Iterator[Item]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 from collections.abc import Iterator
 
-from ..arrival import Item, address, route, server
+from ..arrival import Item, address, route, search, server
 from .files import Files
 
 #: What a method configures by itself.
@@ -46,3 +46,6 @@ def _family(
         elif key == "dns":
             for single in value.strip(";").split(";"):
                 yield server(name, single)
+        elif key == "dns-search":
+            for single in value.strip(";").split(";"):
+                yield search(name, single)

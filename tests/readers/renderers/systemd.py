@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..arrival import Item, address, route, server
+from ..arrival import Item, address, route, search, server
 from ..cloud_inits import unpacked
 from .files import Files, run, write
 
@@ -58,6 +58,9 @@ def _network(name: str, values: Section) -> Iterator[Item]:
     for line in values.get("DNS", ()):
         for value in line.split():
             yield server(name, value)
+    for line in values.get("Domains", ()):
+        for value in line.split():
+            yield search(name, value)
     dhcp = values.get("DHCP", ["no"])[-1]
     if dhcp in ("ipv4", *_YES):
         yield Item(name, "automatic", "dhcp4")
