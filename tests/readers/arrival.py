@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cfgdrive_virt import ConfigDriveRequest
-from cfgdrive_virt.model.network import DHCP_TYPES, Subnet
+from cfgdrive_virt.model.network import DHCP_TYPES, Bond, Subnet
 from cfgdrive_virt.readers.cloud_init.common import domains
 from cfgdrive_virt.readers.network import Link, Network, NetworkData
 
 #: The link of an item that is the whole guest's.
 ANYWHERE = ""
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+BOND_OPTIONS = ("mode", "miimon", "xmit_hash_policy", "lacp_rate")
 AUTOMATIC = {
     "ipv4_dhcp": "dhcp4",
     "ipv6_dhcp": "dhcp6",
@@ -31,11 +32,12 @@ class Item(NamedTuple):
     """One thing that a guest is to have.
 
     :param link: the id of a link in network_data.json, or ANYWHERE
-    :param kind: ``address``, ``route``, ``server``, ``search``, ``mtu``, or
-        ``automatic``
+    :param kind: ``address``, ``route``, ``server``, ``search``, ``mtu``,
+        ``bond``, or ``automatic``
     :param value: ``192.0.2.1/24``; ``0.0.0.0/0 192.0.2.254`` (a default
-        gateway is a route); ``192.0.2.53``; ``example.org``; ``1400``; or
-        ``dhcp4``, ``dhcp6`` or ``ra`` for a link that is to configure itself
+        gateway is a route); ``192.0.2.53``; ``example.org``; ``1400``;
+        ``miimon 100``; or ``dhcp4``, ``dhcp6`` or ``ra`` for a link that is to
+        configure itself
     """
 
     link: str
@@ -80,8 +82,9 @@ def asked(request: ConfigDriveRequest) -> Items:
 def held(network: NetworkData) -> dict[str, Items]:
     """Return what a network_data.json holds, by key in the file.
 
-    The keys are those of losses: ``links[0].mtu``, ``networks[1]`` (an
-    address, or the way to get one), ``networks[1].routes[0]``,
+    The keys are those of losses: ``links[0].mtu``, ``links[0].bond_mode``,
+    ``networks[1]`` (an address, or the way to get one),
+    ``networks[1].routes[0]``,
     ``networks[1].services``, ``networks[1].dns_search`` and ``services``.  A
     default route comes the way that the address comes.
     """
@@ -90,8 +93,13 @@ def held(network: NetworkData) -> dict[str, Items]:
         if link.mtu is not None:
             mtu = Item(link.id, "mtu", str(link.mtu))
             found[f"{link.key}.mtu"] = frozenset({mtu})
+        for option in BOND_OPTIONS if link.type == "bond" else ():
+            value = link.raw.get(f"bond_{option}")
+            if value is not None:
+                item = Item(link.id, "bond", f"{option} {value}")
+                found[f"{link.key}.bond_{option}"] = frozenset({item})
         for entry in link.networks:
-            found |= _held(link, entry)
+            found |= dict(_held(link, entry))
     servers = [server(ANYWHERE, value) for value in network.servers]
     return found | {"services": frozenset(servers)}
 
@@ -117,6 +125,8 @@ def _asked(request: ConfigDriveRequest) -> Iterator[Item]:
     for link_id, link in network.links():
         if link.mtu is not None:
             yield Item(link_id, "mtu", str(link.mtu))
+        if isinstance(link, Bond):
+            yield Item(link_id, "bond", f"mode {link.bond_mode}")
         versions: set[int] = set()
         for subnet in link.subnets:
             yield from _asked_by(link_id, subnet)

@@ -63,11 +63,11 @@ def _isolate() -> None:
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
     """Return what cloud-init makes of a drive.
 
-    ``read``: whether it uses the drive; ``metadata``, ``userdata`` and
-    ``vendordata`` of it; ``config``: the network's, None without any;
-    ``schema``: what its schema refuses in it, if
-    this release has one; ``rendered``: by renderer, the
-    files, or the error; ``error``: what ended it before that.
+    ``read``: whether it uses the drive; ``metadata``, ``keys``, ``userdata``
+    and ``vendordata`` of it; ``config``: the network's, None without any;
+    ``schema``: what its schema refuses in that, if this release has one;
+    ``rendered``: by renderer, the files, or the error; ``error``: what ended
+    it before that.
     """
     result: dict[str, Any] = {"read": False, "rendered": {}, "error": ""}
     nics = [(name, mac, "virtio_net", "0x1") for name, mac in asked["nics"]]

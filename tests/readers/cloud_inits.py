@@ -23,27 +23,30 @@ _CACHE = Path(
 )
 
 
-def unpacked(name: str, path: str) -> Path:
-    """Return a file that contrib/run-tests.sh has unpacked."""
-    found = _CACHE / name / path
-    if not found.exists():
-        pytest.fail(f"{found} is missing: run contrib/run-tests.sh once")
+def unpacked(name: str, pattern: str) -> Path:
+    """Return a file that contrib/run-tests.sh has unpacked.
+
+    :param name: that of its directory in the cache
+    :param pattern: releases have a program in /sbin or in /usr/sbin
+    """
+    found = next(_CACHE.joinpath(name).glob(pattern), None)
+    if found is None:
+        pytest.fail(
+            f"{_CACHE / name} has no {pattern}: run contrib/run-tests.sh once"
+        )
     return found
 
 
 class CloudInit:
     """A release of cloud-init, in a process of its own.
 
-    :param name: that of its directory in the cache
+    :param name: as for :func:`unpacked`
     """
 
     def __init__(self, name: str) -> None:
         packages = unpacked(name, "usr/lib/python3/dist-packages")
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                Path(__file__).with_name("cloud_init_process.py"),
-            ],
+            [sys.executable, _PROCESS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # It logs what it refuses.

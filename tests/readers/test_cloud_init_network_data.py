@@ -191,6 +191,10 @@ OTHERS: dict[str, tuple[Json, str]] = {
     "vlan-with-null-mtu": (
         network_data(vlan(mtu=None), static(link="vlan")), "links[1].mtu",
     ),
+    "bond-with-text-as-miimon": (
+        network_data(bond(bond_miimon="100"), static(link="bond")),
+        "links[1].bond_miimon",
+    ),
     "link-without-network": (network_data(), "links[0]"),
     "nothing": ({}, ""),
     "no-links": (network_data() | {"links": []}, ""),
@@ -264,11 +268,20 @@ def test_names_of_fifteen_bytes_fit(release: CloudInit) -> None:
     assert not losses(files(network=network))
 
 
-@pytest.mark.parametrize("name", ["bond-with-null-mtu", "vlan-with-null-mtu"])
-def test_its_schema_refuses_null(newest: CloudInit, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("bond-with-null-mtu", "mtu: None is not of type"),
+        ("vlan-with-null-mtu", "mtu: None is not of type"),
+        ("bond-with-text-as-miimon", "bond-miimon: '100' is not of type"),
+    ],
+)
+def test_its_schema_refuses_a_value(
+    newest: CloudInit, name: str, problem: str
+) -> None:
     content = content_of(files(network=OTHERS[name][0]))
 
-    assert "mtu: None is not of type" in read(newest, content)["schema"]
+    assert problem in read(newest, content)["schema"]
 
 
 @pytest.mark.parametrize(
@@ -276,11 +289,11 @@ def test_its_schema_refuses_null(newest: CloudInit, name: str) -> None:
     [
         network_data(nic(mtu=None), static()),
         network_data(bond(), static(link="bond")),
-        network_data(bond(mtu=1400), static(link="bond")),
+        network_data(bond(mtu=1400, bond_miimon=100), static(link="bond")),
         network_data(vlan(mtu=1400), static(link="vlan")),
     ],
 )
-def test_its_schema_accepts_an_mtu_that_is_a_number_or_missing(
+def test_its_schema_accepts_numbers_and_what_is_missing(
     newest: CloudInit, network: Json
 ) -> None:
     changed = files(network=network)

@@ -22,6 +22,7 @@ from .drives import (
     STATEFUL,
     Json,
     automatic,
+    bond,
     content_of,
     default_route,
     dns,
@@ -173,6 +174,26 @@ LOSING: dict[str, Case] = {
             automatic("ipv6_slaac", services=SERVER6), services=SERVER6
         ),
     ),
+    "networkd-hash-policy": Case(
+        "networkd",
+        network_data(
+            bond(bond_xmit_hash_policy="layer3+4"), static(link="bond")
+        ),
+        "links[1].bond_xmit_hash_policy",
+        network_data(bond(bond_miimon=100), static(link="bond")),
+    ),
+    "sysconfig-lacp-rate": Case(
+        "sysconfig",
+        network_data(
+            bond(bond_mode="802.3ad", bond_lacp_rate="fast"),
+            static(link="bond"),
+        ),
+        "links[1].bond_lacp_rate",
+        network_data(
+            bond(bond_mode="802.3ad", bond_miimon=100), static(link="bond")
+        ),
+        old_keeps=True,
+    ),
     "network-manager-mtu-of-a-vlan": Case(
         "network-manager",
         network_data(vlan(mtu=1400), static(link="vlan")),
@@ -310,5 +331,30 @@ def test_domains_arrive_beside_networks_without_any(
     content = content_of(files(network=network))
     found = outcome(renderer, read(newest, content), content)
 
+    assert not found.lost
+    assert not losses(files(network=network), f"cloud-init-{renderer}")
+
+
+@pytest.mark.parametrize("renderer", ["eni", "netplan", "network-manager"])
+def test_options_of_a_bond_arrive(newest: CloudInit, renderer: str) -> None:
+    network = network_data(
+        bond(
+            bond_mode="802.3ad",
+            bond_miimon=100,
+            bond_lacp_rate="fast",
+            bond_xmit_hash_policy="layer2",
+        ),
+        static(link="bond"),
+    )
+    content = content_of(files(network=network))
+    wanted = held(content.network(NETWORK_DATA))
+    found = outcome(renderer, read(newest, content), content)
+
+    assert [key for key in wanted if "bond_" in key] == [
+        "links[1].bond_mode",
+        "links[1].bond_miimon",
+        "links[1].bond_xmit_hash_policy",
+        "links[1].bond_lacp_rate",
+    ]
     assert not found.lost
     assert not losses(files(network=network), f"cloud-init-{renderer}")

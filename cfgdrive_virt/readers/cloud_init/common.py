@@ -105,6 +105,19 @@ def _accepts_advertisements(link: Link) -> bool:
     return accepts
 
 
+def without_bond_options(
+    renderer: str, network_data: NetworkData
+) -> Iterator[Loss]:
+    """Yield a loss for each option of a bond that has two words."""
+    for link in network_data.links:
+        for name in ("bond_xmit_hash_policy", "bond_lacp_rate"):
+            if link.type == "bond" and link.raw.get(name) is not None:
+                yield lost(
+                    f"{link.key}.{name}",
+                    f"{renderer}: the bond gets the kernel's default",
+                )
+
+
 def domains(network: Network) -> tuple[str, ...]:
     """Return the DNS search domains of a network: a list, or words."""
     found = network.raw.get("dns_search")

@@ -32,10 +32,20 @@ def _no_prefix(network_data: NetworkData) -> Iterator[Loss]:
 
 def _no_route(network_data: NetworkData) -> Iterator[Loss]:
     for link in network_data.links:
+        static = {
+            (route.destination, route.gateway)
+            for network in link.networks
+            for route in network.routes
+            if network.is_static
+        }
         for network in link.networks:
-            # A default route comes the way that the address comes.
-            for route in () if network.is_static else network.routes:
-                if not route.is_default:
+            for route in network.routes:
+                # A default route comes the way that the address comes.
+                if not (
+                    network.is_static
+                    or route.is_default
+                    or (route.destination, route.gateway) in static
+                ):
                     yield lost(
                         route.key,
                         "netplan: routes of a network without a static address"

@@ -207,14 +207,21 @@ def _names(network_data: NetworkData) -> dict[str, str]:
     return names
 
 
-def _null_mtu(network_data: NetworkData) -> Iterator[Loss]:
+def _schema(network_data: NetworkData) -> Iterator[Loss]:
     for link in network_data.links:
-        if link.type in ("bond", "vlan") and link.raw.get("mtu", 0) is None:
-            yield lost(
-                f"{link.key}.mtu",
-                "cloud-init's schema refuses null: a warning at every boot,"
-                " and in `cloud-init status`",
-            )
+        raw = link.raw
+        if link.type in ("bond", "vlan") and raw.get("mtu", 0) is None:
+            yield _warned(link, "mtu", "null")
+        if link.type == "bond" and isinstance(raw.get("bond_miimon"), str):
+            yield _warned(link, "bond_miimon", "text")
+
+
+def _warned(link: Link, name: str, value: str) -> Loss:
+    return lost(
+        f"{link.key}.{name}",
+        f"cloud-init's schema refuses {value}: a warning at every boot, and in"
+        " `cloud-init status`",
+    )
 
 
 def _unconfigured(network_data: NetworkData) -> Iterator[Loss]:
@@ -278,10 +285,10 @@ DEMANDS = (
         _long_name,
     ),
     network_demand(
-        "the MTU of bonds and VLANs is not null",
+        "the MTU of bonds and VLANs is not null, and bond_miimon not text",
         "cloudinit/config/schemas/schema-network-config-v1.json.  Release 22.4"
         " has no schema",
-        _null_mtu,
+        _schema,
     ),
     network_demand(
         "each link has a network, or carries another link",

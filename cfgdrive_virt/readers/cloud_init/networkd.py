@@ -10,6 +10,7 @@ from cfgdrive_virt.readers.cloud_init.common import (
     network_demand,
     static_domains,
     without_advertisements,
+    without_bond_options,
     without_domains,
 )
 from cfgdrive_virt.readers.network import NetworkData
@@ -54,5 +55,11 @@ DEMANDS = (
             "networkd: search domains of a network without a static address"
             " are not written:",
         ),
+    ),
+    network_demand(
+        "bonds have no bond_xmit_hash_policy or bond_lacp_rate (networkd)",
+        "cloudinit/net/networkd.py, render_bonds: bond-lacp-rate, where"
+        " convert_net_json makes bond-lacp_rate.  Release 22.4 writes no bonds",
+        functools.partial(without_bond_options, "networkd"),
     ),
 )

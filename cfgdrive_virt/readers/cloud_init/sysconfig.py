@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from cfgdrive_virt.readers.cloud_init.common import (
     lost,
     network_demand,
     refused,
+    without_bond_options,
 )
 from cfgdrive_virt.readers.network import Link, NetworkData
 from cfgdrive_virt.readers.reader import Loss
@@ -151,5 +153,12 @@ DEMANDS = (
         f" {_MAX_LENGTH} characters (sysconfig)",
         "cloudinit/distros/parsers/resolv_conf.py, add_search_domain",
         _many_domains,
+    ),
+    network_demand(
+        "bonds have no bond_xmit_hash_policy or bond_lacp_rate (sysconfig)",
+        "cloudinit/net/sysconfig.py, _render_bonding_opts: bond-lacp-rate,"
+        " where convert_net_json makes bond-lacp_rate.  Release 22.4 makes"
+        " bond_lacp_rate, which it writes",
+        functools.partial(without_bond_options, "sysconfig"),
     ),
 )

@@ -21,11 +21,11 @@ _SYSCTL = re.compile(r"sysctl .*\.(accept_ra|autoconf)=(\d)")
 
 
 def items(files: Files) -> Iterator[Item]:
-    """Yield what ifupdown would do, and resolvconf of its options."""
+    """Yield what ifupdown would do, resolvconf and ifenslave too."""
     with tempfile.TemporaryDirectory() as root:
         write(files, Path(root))
         printed = run(
-            unpacked("ifupdown", "sbin/ifup"),
+            unpacked("ifupdown", "**/sbin/ifup"),
             "--no-act", "--verbose", "--all",
             "--interfaces", Path(root, _FILE),
             "--state-dir", root,
@@ -46,7 +46,7 @@ def items(files: Files) -> Iterator[Item]:
     for name, switch in switches.items():
         if switch.get("autoconf") and switch.get("accept_ra"):
             yield Item(name, "automatic", "ra")
-    yield from _dns(files[_FILE])
+    yield from _options(files[_FILE])
 
 
 def _command(name: str, line: str) -> Iterator[Item]:
@@ -61,7 +61,7 @@ def _command(name: str, line: str) -> Iterator[Item]:
         yield route(name, destination, gateway)
 
 
-def _dns(text: str) -> Iterator[Item]:
+def _options(text: str) -> Iterator[Item]:
     name = ""
     for line in text.splitlines():
         option, *words = line.split() or [""]
@@ -72,6 +72,9 @@ def _dns(text: str) -> Iterator[Item]:
         if option == "dns-nameservers":
             for value in words:
                 yield server(link, value)
+        elif option.startswith("bond-"):
+            name_of_option = option.removeprefix("bond-").replace("-", "_")
+            yield Item(name, "bond", f"{name_of_option} {words[0]}")
         elif option == "dns-search":
             for value in words:
                 yield search(link, value)

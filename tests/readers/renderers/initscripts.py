@@ -51,6 +51,8 @@ def _ifcfg(name: str, text: str) -> Iterator[Item]:
         yield route(name, "::/0", gateway)
     if mtu := values.get("MTU"):
         yield Item(name, "mtu", mtu)
+    for option in values.get("BONDING_OPTS", "").split():
+        yield Item(name, "bond", option.replace("=", " ", 1))
     yield from _automatic(name, values)
 
 

@@ -25,6 +25,9 @@ def items(files: Files) -> Iterator[Item]:
             name = profile["connection"]["id"].removeprefix("cloud-init ")
             if mtu := profile.get("ethernet", "mtu", fallback=""):
                 yield Item(name, "mtu", mtu)
+            bond = profile["bond"] if profile.has_section("bond") else {}
+            for option, value in bond.items():
+                yield Item(name, "bond", f"{option} {value}")
             for family in ("ipv4", "ipv6"):
                 yield from _family(name, family, profile)
 

@@ -25,8 +25,8 @@ def netplan_items(files: Files) -> Iterator[Item]:
     """
     with tempfile.TemporaryDirectory() as root:
         write(files, Path(root))
-        (library,) = unpacked("netplan", "usr/lib").glob("*/libnetplan.so*")
-        generate = unpacked("netplan", "usr/libexec/netplan/generate")
+        library = unpacked("netplan", "**/libnetplan.so*")
+        generate = unpacked("netplan", "**/libexec/netplan/generate")
         run(generate, "--root-dir", root, libraries=library.parent)
         units = Path(root, "run/systemd/network")
         written = {file.name: file.read_text() for file in units.glob("*")}
@@ -44,9 +44,8 @@ def items(files: Files) -> Iterator[Item]:
             for _, values in sections:
                 for mtu in values.get("MTUBytes", ()):
                     yield Item(name, "mtu", mtu)
-            if path.endswith(".network"):
-                for title, values in sections:
-                    yield from _SECTIONS.get(title, _nothing)(name, values)
+            for title, values in sections:
+                yield from _SECTIONS.get(title, _nothing)(name, values)
 
 
 def _nothing(_name: str, _values: Section) -> Iterator[Item]:
@@ -82,7 +81,24 @@ def _route(name: str, values: Section) -> Iterator[Item]:
         yield route(name, destination, gateway)
 
 
-_SECTIONS = {"Network": _network, "Address": _address, "Route": _route}
+def _bond(name: str, values: Section) -> Iterator[Item]:
+    for key, option in _BOND_OPTIONS.items():
+        for value in values.get(key, ()):
+            yield Item(name, "bond", f"{option} {value.removesuffix('ms')}")
+
+
+_SECTIONS = {
+    "Network": _network,
+    "Address": _address,
+    "Route": _route,
+    "Bond": _bond,
+}
+_BOND_OPTIONS = {
+    "Mode": "mode",
+    "MIIMonitorSec": "miimon",
+    "TransmitHashPolicy": "xmit_hash_policy",
+    "LACPTransmitRate": "lacp_rate",
+}
 
 
 def _sections(text: str) -> list[tuple[str, Section]]:
