@@ -53,13 +53,20 @@ def read(cloud_init: CloudInit, content: Content) -> dict[str, Any]:
 def outcome(
     renderer: str, answer: Mapping[str, Any], content: Content
 ) -> Outcome:
-    """Return what became of a drive's network, by one renderer."""
+    """Return what became of a drive's network, by one renderer.
+
+    Its items: what cloud-init's schema refuses arrives all the same.
+    """
     network_data = content.network(NETWORK_DATA)
     wanted = held(network_data)
     names = interface_names(answer, network_data)
     got = arrived(renderer, answer["rendered"].get(renderer, ""), names)
     lost = missing(frozenset().union(*wanted.values()), got)
-    losses = tuple(READERS[f"cloud-init-{renderer}"].losses(content))
+    losses = [
+        loss
+        for loss in READERS[f"cloud-init-{renderer}"].losses(content)
+        if not is_of_schema(loss)
+    ]
     warned: Items = frozenset().union(
         *(wanted.get(loss.key, frozenset()) for loss in losses)
     )
@@ -72,6 +79,11 @@ def outcome(
         and (loss.refused or loss.key in wanted)
     )
     return Outcome(lost, lost - warned, tuple(false))
+
+
+def is_of_schema(loss: Loss) -> bool:
+    """Tell whether a loss is but a warning of cloud-init's schema."""
+    return "schema" in loss.effect
 
 
 def interface_names(

@@ -7,12 +7,13 @@ import dataclasses
 from hypothesis import HealthCheck, given, settings
 
 from cfgdrive_virt import NetworkInfo
+from cfgdrive_virt.readers import READERS
 
 from . import instances, strategies
 from .arrival import asked, held, missing
 from .cloud_inits import CloudInit
 from .drives import NETWORK_DATA
-from .outcomes import drive, outcome, read
+from .outcomes import drive, is_of_schema, outcome, read
 from .renderers import RENDERERS
 
 networks = strategies.usual_networks() | strategies.network_infos()
@@ -29,7 +30,7 @@ def test_what_a_request_asks_for_is_on_its_drive(network: NetworkInfo) -> None:
 
 @settings(
     strategies.PROPERTY,
-    max_examples=150,
+    max_examples=300,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(networks)
@@ -38,7 +39,10 @@ def test_what_a_drive_holds_arrives_or_was_warned_of(
 ) -> None:
     content = drive(network)
     answer = read(newest, content)
+    losses = READERS["cloud-init"].losses(content)
 
+    if "schema" in answer:
+        assert bool(answer["schema"]) == any(map(is_of_schema, losses))
     for renderer in RENDERERS:
         found = outcome(renderer, answer, content)
         assert not found.unwarned, renderer

@@ -59,7 +59,7 @@ DEMANDS = (
     network_demand(
         "bonds have no bond_xmit_hash_policy or bond_lacp_rate (networkd)",
         "cloudinit/net/networkd.py, render_bonds: bond-lacp-rate, where"
-        " convert_net_json makes bond-lacp_rate.  Release 22.4 writes no bonds",
+        " convert_net_json makes bond-lacp_rate.  Release 22.4 writes no bond",
         functools.partial(without_bond_options, "networkd"),
     ),
 )
