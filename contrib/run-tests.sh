@@ -56,9 +56,10 @@ done
 # Only unpacked: an installed cloud-init would configure this machine at its
 # next start, the others its network. Tests import the release's own cloud-init
 # and run the newest in a process of its own.
-own=$(codename)
+own=$(os_release VERSION_CODENAME) newest=sid
+[[ $(os_release ID) != ubuntu ]] || newest=devel
 unpacked cloud-init "$own" cloud-init
-unpacked cloud-init-newest sid cloud-init
+unpacked cloud-init-newest "$newest" cloud-init
 unpacked netplan "$own" netplan.io 'libnetplan?'
 unpacked ifupdown "$own" ifupdown
 cd "$root"

@@ -190,54 +190,31 @@ this_checkout() {
 # on. Those of the machine's own release are its own, so Ubuntu has these too.
 # apt's patterns are understood, such as libfoo?.
 unpacked() {
-    local directory=$cache/$1 suite=$2 wanted new options=()
+    local directory=$cache/$1 suite=$2 wanted new
     shift 2
     wanted="$suite $*"
     if [[ $wanted == "$(cat "$directory/.wanted" 2>/dev/null)" ]]; then
         return
     fi
     mkdir -p "$cache"
-    # apt-get downloads into the current directory, by default as another user.
-    options=(-qq -o APT::Sandbox::User=root)
-    [[ $suite == "$(codename)" ]] || apt_of "$suite"
     new=$(mktemp -d "$cache/.new-XXXXXX")
     say "Unpacking $* of $suite"
-    # shellcheck disable=SC2016  # expanded by the inner bash
-    (cd "$new" && apt-get "${options[@]}" download "$@" &&
-        for package in *.deb; do dpkg-deb -x "$package" . || exit; done) || {
+    (
+        if [[ $suite != "$(os_release VERSION_CODENAME)" ]]; then
+            APT_CONFIG=$(apt_config "$suite" "$(dpkg --print-architecture)") ||
+                exit
+            export APT_CONFIG
+        fi
+        # apt-get downloads into the current directory, by default as another
+        # user.
+        cd "$new" &&
+            apt-get -qq -o APT::Sandbox::User=root download "$@" &&
+            for package in *.deb; do dpkg-deb -x "$package" . || exit; done
+    ) || {
         rm -rf "$new"
         die "can't download these packages of $suite: $*"
     }
     echo "$wanted" >"$new/.wanted"
     rm -rf "$directory"
     mv "$new" "$directory"
-}
-
-# Print the name of the machine's own release.
-codename() {
-    # shellcheck source=/dev/null
-    (. /etc/os-release && echo "${VERSION_CODENAME:?}")
-}
-
-# apt_of SUITE: append to $options what makes apt-get use this release of Debian,
-# and fetch its lists of packages. They come from the mirror that the machine
-# uses, and are kept apart from the machine's own.
-apt_of() {
-    local state=$cache/apt/$1 keys=/usr/share/keyrings/debian-archive-keyring.gpg
-    local mirror
-    # shellcheck disable=SC2016  # expanded by apt-get
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' \
-        'Identifier: Packages' 'Origin: Debian' "Codename: $(codename)" \
-        'Component: main' | sed -n 1p)
-    [[ $mirror ]] ||
-        die "can't get packages of Debian's release $1: apt on this machine" \
-            "has no package lists of a Debian mirror; run the tests on Debian"
-    [[ -e $keys ]] || packages debian-archive-keyring
-    mkdir -p "$state/lists/partial" "$state/archives/partial"
-    echo "deb [signed-by=$keys] $mirror $1 main" >"$state/sources.list"
-    options+=(-o Dir::Etc::sourcelist="$state/sources.list"
-        -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$state/lists"
-        -o Dir::Cache="$state" -o Acquire::Languages=none)
-    apt-get "${options[@]}" -o APT::Update::Error-Mode=any update ||
-        die "apt-get can't fetch the package lists of Debian's release $1"
 }
