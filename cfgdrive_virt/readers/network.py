@@ -1,5 +1,8 @@
 """A network_data.json as readers take it: links with their networks.
 
+Of several links with one id, the last has the networks: a guest could else
+make each of many links have each of many networks.
+
 A guest may have written the file.  What has another type than it should is
 None or empty here; that it is so is a demand of some readers.
 """
@@ -129,9 +132,15 @@ class NetworkData:
         by_link: dict[str, list[Network]] = {}
         for network in networks:
             by_link.setdefault(network.link, []).append(network)
+        entries = list(_mappings(found.get("links")))
+        last = {_text(entry.get("id")): number for number, entry in entries}
         links = tuple(
-            _link(f"links[{number}]", entry, by_link)
-            for number, entry in _mappings(found.get("links"))
+            _link(
+                f"links[{number}]",
+                entry,
+                by_link if last[_text(entry.get("id"))] == number else {},
+            )
+            for number, entry in entries
         )
         return cls(links, networks, _servers(found.get("services")))
 
