@@ -1,0 +1,19 @@
+"""One test for the table of any reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cfgdrive_virt.readers.reader import Reader
+
+from ...readers.cases import Case
+
+
+def check(reader: Reader, cases: Mapping[str, Case]) -> None:
+    """Check that each demand finds a loss where one is, and nowhere else."""
+    assert {demand.text for demand in reader.demands} == set(cases)
+    for demand in reader.demands:
+        case = cases[demand.text]
+        assert not list(demand.losses(case.whole)), demand.text
+        for number, content in enumerate(case.broken):
+            assert list(demand.losses(content)), (demand.text, number)
