@@ -38,6 +38,8 @@ installed qemu-system-s390x || packages qemu-system-misc
 venv tests pytest pytest-cov hypothesis jsonschema lxml-stubs mypy ruff \
     types-PyYAML configobj jinja2 jsonpatch oauthlib requests
 this_checkout tests -e
+# Agents of guests, which read drives in a process of their own.
+isolated_venv guest-agents cloudbase-init==1.1.9 glean==1.25.1
 # Without the system's packages, some of which are too old for nova, except for
 # the modules linked below. Deprecations in later SQLAlchemy would be errors.
 isolated_venv nova "nova==$nova_version" 'sqlalchemy<2.1' pytest lxml pycdlib \
