@@ -76,7 +76,8 @@ class Subnet(Value):
     :param cidr: the subnet; required unless its type is a DHCP one
     :param ip_address: the link's address in it; required likewise
     :param gateway: of the default route.  A link has one for each IP version:
-        that of the first subnet which has one
+        that of the first subnet which has one, of those with a static address
+        if one of these has one
     :param dns: DNS servers; those of the whole network are added
     :param dns_search: domains to search for host names; likewise
     :param network_id: the network's id if it isn't the link's

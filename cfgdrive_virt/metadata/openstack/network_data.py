@@ -8,7 +8,7 @@ nothing of a link, cloud-init does not configure it.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from cfgdrive_virt.model.network import (
@@ -33,10 +33,9 @@ def document(network: NetworkInfo, *, one_address: bool) -> dict[str, Any]:
     servers: list[str] = []
     for link_id, link in network.links():
         links.append(_link(link_id, link))
-        # With a second default route in one of its files, cloud-init's
-        # sysconfig renderer writes none of them.
-        routed: set[int] = set()
-        for subnet in _subnets(link, one_address=one_address):
+        subnets = list(_subnets(link, one_address=one_address))
+        routed = _routed(subnets)
+        for subnet in subnets:
             entry = {"id": f"network{len(networks)}", "link": link_id}
             networks.append(entry | _network(network, link, subnet, routed))
             servers += subnet.dns
@@ -92,13 +91,31 @@ def _subnets(link: Link, *, one_address: bool) -> Iterator[Subnet]:
             seen.add(subnet.type)
 
 
+def _routed(subnets: Sequence[Subnet]) -> list[Subnet]:
+    """Return the subnets of a link that have its default routes.
+
+    With a second one of an IP version, cloud-init's sysconfig renderer writes
+    no network at all.  Where a router advertises the address, it advertises
+    the route, too: so subnets with a static address come first.
+    """
+    found: dict[int, Subnet] = {}
+    # The file has no routes of DHCP's.
+    listed = [one for one in subnets if one.type not in DHCP_TYPES]
+    for subnet in sorted(listed, key=lambda one: one.type not in STATIC_TYPES):
+        if any(
+            not ipaddress.ip_network(destination).prefixlen
+            for destination, _ in _all_routes(subnet)
+        ):
+            found.setdefault(subnet.version, subnet)
+    return list(found.values())
+
+
 def _network(
-    network: NetworkInfo, link: Link, subnet: Subnet, routed: set[int]
+    network: NetworkInfo, link: Link, subnet: Subnet, routed: Sequence[Subnet]
 ) -> dict[str, Any]:
     """Return what the file has of a subnet.
 
-    :param routed: the IP versions in which the link has a default route; that
-        of the subnet is added
+    :param routed: what :func:`_routed` returned
     """
     entry: dict[str, Any] = {
         "type": subnet.type,
@@ -120,22 +137,31 @@ def _network(
     }
 
 
-def _routes(subnet: Subnet, routed: set[int]) -> Iterator[dict[str, str]]:
-    routes = [(route.destination, route.gateway) for route in subnet.routes]
-    if subnet.gateway is not None:
-        default = "0.0.0.0/0" if subnet.version == 4 else "::/0"
-        routes.insert(0, (default, subnet.gateway))
-    for destination, gateway in routes:
+def _routes(
+    subnet: Subnet, routed: Sequence[Subnet]
+) -> Iterator[dict[str, str]]:
+    """Yield a subnet's routes, one default route at most."""
+    takes_default = any(subnet is one for one in routed)
+    for destination, gateway in _all_routes(subnet):
         network = ipaddress.ip_network(destination)
         if not network.prefixlen:
-            if subnet.version in routed:
+            if not takes_default:
                 continue
-            routed.add(subnet.version)
+            takes_default = False
         yield {
             "network": str(network.network_address),
             "netmask": str(network.netmask),
             "gateway": gateway,
         }
+
+
+def _all_routes(subnet: Subnet) -> Iterator[tuple[str, str]]:
+    """Yield destination and gateway of each route, the default one first."""
+    if subnet.gateway is not None:
+        default = "0.0.0.0/0" if subnet.version == 4 else "::/0"
+        yield default, subnet.gateway
+    for route in subnet.routes:
+        yield route.destination, route.gateway
 
 
 def _services(servers: Iterable[str]) -> list[dict[str, str]]:
