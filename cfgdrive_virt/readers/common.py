@@ -103,6 +103,14 @@ def lost_servers(content: Content) -> Iterator[Loss]:
             yield network_loss(f"{network.key}.services", effect)
 
 
+def lost_domains(content: Content) -> Iterator[Loss]:
+    """Yield the search domains of networks: a reader does not read them."""
+    for network in network_data(content).networks:
+        if network.raw.get("dns_search"):
+            key = f"{network.key}.dns_search"
+            yield network_loss(key, "search domains are not set")
+
+
 def unless_refused(
     refusals: Sequence[Demand], *demands: Demand
 ) -> Iterator[Demand]:

@@ -104,6 +104,15 @@ def held(network: NetworkData) -> dict[str, Items]:
     return found | {"services": frozenset(servers)}
 
 
+def but_bonds(network: NetworkData) -> dict[str, Items]:
+    """Return what a network_data.json holds, but not the options of bonds."""
+    return {
+        key: items
+        for key, items in held(network).items()
+        if not any(item.kind == "bond" for item in items)
+    }
+
+
 def missing(wanted: Iterable[Item], arrived: Items) -> Items:
     """Return the items that a guest does not have.
 

@@ -21,7 +21,7 @@ from .arrival import (
     Item,
     Items,
     address,
-    held,
+    but_bonds,
     missing,
     route,
     server,
@@ -190,6 +190,9 @@ CASES = {
             services=dns("192.0.2.2", "192.0.2.3"),
         ),
     ),
+    "networks have no search domains": Case(
+        (network(static(dns_search=["example.org"])),), network(static())
+    ),
     "an ISO 9660 image on a disk is smaller than 128 MiB": Case(
         (drive(image_format="iso9660", size=128 * MIB),),
         drive(image_format="iso9660", size=128 * MIB - 2048),
@@ -224,7 +227,7 @@ def delivered(made: Mapping[str, Any], content: Content) -> Items:
 
 
 def _network_arrives(made: Mapping[str, Any], content: Content) -> bool:
-    on_drive = held(content.network(NETWORK_DATA)).values()
+    on_drive = but_bonds(content.network(NETWORK_DATA)).values()
     arrived = delivered(made, content)
     return "network" not in made["errors"] and not any(
         missing(items, arrived) for items in on_drive

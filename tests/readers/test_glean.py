@@ -16,7 +16,7 @@ from cfgdrive_virt.readers.common import USER_DATA, meta_data
 from cfgdrive_virt.readers.reader import Content, Demand, Reader
 
 from . import glean_output, random_networks
-from .arrival import held, missing
+from .arrival import but_bonds, missing
 from .cases import Case, drive, network, reads
 from .drives import (
     DHCP,
@@ -127,6 +127,9 @@ _COMMON_CASES = {
         (network(static(), static(2, id="network1")),),
         network(static(), static(2)),
     ),
+    "networks have no search domains": Case(
+        (network(static(dns_search=["example.org"])),), network(static())
+    ),
     "services has all DNS servers, three at most": Case(
         (
             network(
@@ -236,7 +239,9 @@ def _network_arrives(
         return False
     data = content.network(NETWORK_DATA)
     arrived = glean_output.items(name, made["files"], data)
-    return not any(missing(items, arrived) for items in held(data).values())
+    return not any(
+        missing(items, arrived) for items in but_bonds(data).values()
+    )
 
 
 @pytest.fixture(scope="module")

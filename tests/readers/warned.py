@@ -5,7 +5,7 @@ from __future__ import annotations
 from cfgdrive_virt.readers.common import NETWORK_DATA
 from cfgdrive_virt.readers.reader import Content, Reader
 
-from .arrival import Items, held, missing
+from .arrival import Items, but_bonds, missing
 
 
 def differences(
@@ -17,7 +17,7 @@ def differences(
     """
     lost = {
         key: gone
-        for key, items in held(content.network(NETWORK_DATA)).items()
+        for key, items in but_bonds(content.network(NETWORK_DATA)).items()
         if (gone := missing(items, arrived))
     }
     losses = [

@@ -17,6 +17,7 @@ from cfgdrive_virt.readers.common import (
     NETWORK_DATA,
     is_object,
     listed,
+    lost_domains,
     network_data,
     network_loss,
     unless_refused,
@@ -317,6 +318,11 @@ NETWORK = (
             f"{_PLUGIN} _process_networks; osutils/windows.py"
             " _set_interface_dns",
             _servers,
+        ),
+        Demand(
+            "networks have no search domains",
+            f"{_SERVICE} _parse_network_data_networks",
+            lost_domains,
         ),
     ),
 )

@@ -13,6 +13,7 @@ from cfgdrive_virt.readers.common import (
     USER_DATA,
     is_object,
     listed,
+    lost_domains,
     lost_files,
     meta_data,
     network_data,
@@ -218,6 +219,11 @@ NETWORK = (
         "NICs have MACs of their own", f"{CODE}, get_sys_interfaces", _macs
     ),
     Demand("networks have ids of their own, and a link", _LINKS, _ids),
+    Demand(
+        "networks have no search domains",
+        f"{CODE} does not read dns_search",
+        lost_domains,
+    ),
 )
 RESOLV_CONF = Demand(
     "services has all DNS servers, three at most",

@@ -89,6 +89,9 @@ CASES = {
     "services has all DNS servers": Case(
         (network(static(services=dns("192.0.2.53"))),), WHOLE
     ),
+    "networks have no search domains": Case(
+        (network(static(dns_search=["example.org"])),), WHOLE
+    ),
 }
 
 
