@@ -16,6 +16,7 @@ from typing import Any
 
 from cloudinit import helpers, net, subp, util
 from cloudinit.config import schema
+from cloudinit.distros.networking import LinuxNetworking
 from cloudinit.net import (
     eni,
     netplan,
@@ -91,6 +92,8 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
                 "vendordata": [source.vendordata_raw, source.vendordata2_raw],
                 "config": source.network_config,
             }
+            if result["config"]:
+                LinuxNetworking().wait_for_physdevs(result["config"])
         except Exception as error:
             result["error"] = repr(error)
             return result

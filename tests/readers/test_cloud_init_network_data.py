@@ -98,6 +98,10 @@ FAILING: dict[str, tuple[Any, str]] = {
     "bond-links-are-text": (
         network_data(bond(bond_links="x")), "links[1].bond_links",
     ),
+    "two-nics-with-names-and-one-mac": (
+        network_data(nic(name="a"), nic(id="tap1", name="b"), static()),
+        "links[1].ethernet_mac_address",
+    ),
     "no-address": (
         network_data(static(ip_address="x")), "networks[0].ip_address",
     ),
