@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cfgdrive_virt import ConfigDriveRequest
+from cfgdrive_virt.model import network as model
 from cfgdrive_virt.model.network import DHCP_TYPES, Bond, Subnet
 from cfgdrive_virt.readers.cloud_init.common import domains
 from cfgdrive_virt.readers.network import Link, Network, NetworkData
@@ -132,13 +133,12 @@ def missing(wanted: Iterable[Item], arrived: Items) -> Items:
 def _asked(request: ConfigDriveRequest) -> Iterator[Item]:
     network = request.network
     for link_id, link in network.links():
-        if link.mtu is not None:
-            yield Item(link_id, "mtu", str(link.mtu))
-        if isinstance(link, Bond):
-            yield Item(link_id, "bond", f"mode {link.bond_mode}")
+        yield from _asked_of_link(link_id, link)
         versions: set[int] = set()
         for subnet in link.subnets:
             yield from _asked_by(link_id, subnet)
+            for value in network.dns_search:
+                yield search(link_id, value)
             for entry in _routes(link_id, subnet):
                 if entry.value.startswith(DEFAULT[subnet.version]):
                     if subnet.version in versions or subnet.type in AUTOMATIC:
@@ -147,6 +147,15 @@ def _asked(request: ConfigDriveRequest) -> Iterator[Item]:
                 yield entry
     for value in network.dns:
         yield server(ANYWHERE, value)
+
+
+def _asked_of_link(link_id: str, link: model.Link) -> Iterator[Item]:
+    if link.mtu is not None:
+        yield Item(link_id, "mtu", str(link.mtu))
+    for option in BOND_OPTIONS if isinstance(link, Bond) else ():
+        value = getattr(link, f"bond_{option}")
+        if value is not None:
+            yield Item(link_id, "bond", f"{option} {value}")
 
 
 def _asked_by(link_id: str, subnet: Subnet) -> Iterator[Item]:
@@ -159,6 +168,8 @@ def _asked_by(link_id: str, subnet: Subnet) -> Iterator[Item]:
         yield address(link_id, subnet.ip_address, length)
     for value in subnet.dns:
         yield server(link_id, value)
+    for value in subnet.dns_search:
+        yield search(link_id, value)
 
 
 def _routes(link_id: str, subnet: Subnet) -> Iterator[Item]:

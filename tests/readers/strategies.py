@@ -420,6 +420,7 @@ def usual_subnets(draw: st.DrawFn) -> Subnet:
         ip_address=address,
         gateway=draw(st.sampled_from((None, gateway))),
         dns=draw(_usual_servers),
+        dns_search=draw(_usual_domains),
         routes=draw(st.sampled_from(([], routes))),
     )
 
@@ -429,6 +430,13 @@ _usual_servers = st.lists(
         [f"192.0.2.{number}" for number in range(53, 58)]
         + [f"fd00::{number}" for number in range(53, 56)]
     ),
+    max_size=2,
+    unique=True,
+)
+
+
+_usual_domains = st.lists(
+    st.sampled_from([f"{letter}.example" for letter in "abcdefgh"]),
     max_size=2,
     unique=True,
 )
@@ -449,6 +457,9 @@ def usual_networks(draw: st.DrawFn) -> NetworkInfo:
             mac="fa:16:3e:00:01:00",
             bond_mode=draw(st.sampled_from(model.BOND_MODES)),
             bond_links=bonded,
+            bond_miimon=draw(st.sampled_from((None, 100))),
+            bond_xmit_hash_policy=draw(st.sampled_from((None, "layer3+4"))),
+            bond_lacp_rate=draw(st.sampled_from((None, "fast"))),
             mtu=draw(mtu),
             subnets=draw(subnets),
         )
@@ -479,4 +490,5 @@ def usual_networks(draw: st.DrawFn) -> NetworkInfo:
         bonds=bonds,
         vlans=vlans,
         dns=draw(_usual_servers),
+        dns_search=draw(_usual_domains),
     )

@@ -478,9 +478,10 @@ def test_two_gateways_of_a_link_leave_sysconfig_one_default_route(
             },
         }
     )
-    renderer.render_network_config(
-        converted(network, tmp_path), target=str(tmp_path)
+    state = cloud_init("net.network_state").parse_net_config_data(
+        converted(network, tmp_path)
     )
+    renderer.render_network_state(state, target=str(tmp_path))
     written = tmp_path / "etc/sysconfig/network-scripts/ifcfg-eth0"
     lines = written.read_text().splitlines()
     key = "GATEWAY" if version == 4 else "IPV6_DEFAULTGW"

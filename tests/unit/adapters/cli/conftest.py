@@ -46,7 +46,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 @pytest.fixture
 def two_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have two readers only, of which images with os_distro=odd have one."""
-    for name in list(READERS):
+    # They come back in the reverse order.
+    for name in reversed(list(READERS)):
         monkeypatch.delitem(READERS, name)
     for reader in (PLAIN, ODD):
         monkeypatch.setitem(READERS, reader.name, reader)

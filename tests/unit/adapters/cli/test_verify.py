@@ -75,9 +75,11 @@ def test_verify_tells_what_readers_would_refuse(
     path = write_image(tmp_path / "x", {"openstack/latest/user_data": b"x"})
     result = run("verify", path)
     assert result.exit_code == 1
+    ignored = "cloud-init does not use the drive"
     assert result.stdout.splitlines() == [
-        "drive   damaged",
+        "drive   damaged; refused by cloud-init",
         "  openstack/latest/meta_data.json: must be there",
+        f"  cloud-init: {META_DATA}: it is missing; {ignored}",
     ]
 
 
