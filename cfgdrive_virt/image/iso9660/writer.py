@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import io
 import re
-import struct
-import time
 from collections.abc import Collection
 
 import pycdlib
@@ -24,7 +22,13 @@ from cfgdrive_virt.image import stamp
 from cfgdrive_virt.image.iso9660.reader import (
     DIRECTORIES,
     MAX_SHARED,
-    SECTOR,
+)
+from cfgdrive_virt.image.iso9660.template import (
+    Dates,
+    Places,
+    Template,
+    Templates,
+    shape_of,
 )
 from cfgdrive_virt.model.drive import BUILDER, ISO9660, DriveImage
 from cfgdrive_virt.model.tree import MetadataTree
@@ -35,6 +39,7 @@ _NAME_BYTES = 64
 _JOLIET_FORBIDDEN = re.compile(r"[\x00-\x1f*/:;?\\]")
 #: ECMA-119 counts years from 1900 in one byte.
 LAST_TIMESTAMP = 5_869_583_999  # 2155-12-31 23:59:59 UTC
+_templates = Templates()
 
 
 def build(
@@ -55,7 +60,45 @@ def build(
         raise ImageError(
             f"timestamp must be 0 to {LAST_TIMESTAMP}, not {timestamp}"
         )
+    shape, contents = shape_of(tree, label)
+    line, dates = stamp.encode(tree, without), Dates.of(timestamp)
+    _check_shared(tree)
+    if template := _templates.get(shape):
+        return DriveImage(ISO9660, template.image(contents, dates, line))
+    out = _mastered(tree, label)
+    # In place: a drive may be large.
+    with out.getbuffer() as data:
+        places = Places.of(data)
+        _templates.keep(shape, Template.of(data, places, contents))
+        places.set_dates(data, dates)
+        start = stamp.OFFSETS[ISO9660]
+        data[start : start + len(line)] = line
+    return DriveImage(ISO9660, out.getvalue())
+
+
+def _check_shared(tree: MetadataTree) -> None:
+    """Refuse more shared content than the reader reads."""
+    found: set[bytes] = set()
+    shared = 0
+    for path, content in tree.files.items():
+        if content in found:
+            shared += len(content)
+            if shared > MAX_SHARED:
+                raise ImageError(
+                    f"{show(path)} shares content with another file; all that"
+                    f" do may have {MAX_SHARED:,} bytes, use fewer or smaller"
+                    " ones"
+                )
+        found.add(content)
+
+
+def _mastered(tree: MetadataTree, label: str) -> io.BytesIO:
+    """Return what pycdlib makes of a tree.
+
+    :raises ImageError: if a name can't be stored exactly
+    """
     iso = pycdlib.PyCdlib()
+    out = io.BytesIO()
     try:
         iso.new(
             interchange_level=3,
@@ -67,19 +110,12 @@ def build(
             app_ident_str=BUILDER.decode(),
         )
         _add_all(iso, tree)
-        out = io.BytesIO()
         iso.write_fp(out)
     except PyCdlibException as error:
         raise ImageError(
             f"can't build an ISO9660 image of this tree: {error}"
         ) from error
-    # In place: a drive may be large.
-    with out.getbuffer() as data:
-        _set_dates(data, timestamp)
-        line = stamp.encode(tree, without)
-        start = stamp.OFFSETS[ISO9660]
-        data[start : start + len(line)] = line
-    return DriveImage(ISO9660, out.getvalue())
+    return out
 
 
 def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
@@ -87,7 +123,6 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
     iso_paths = {"": ""}
     taken: set[str] = set()
     stored: dict[bytes, str] = {}
-    shared = 0
     for path, content in tree.files.items():
         parts = path.split("/")
         if len(parts) > DIRECTORIES + 1:
@@ -108,13 +143,6 @@ def _add_all(iso: pycdlib.PyCdlib, tree: MetadataTree) -> None:
         _check_name(path, parts[-1])
         iso_path = _iso_path(iso_paths[parent], parts[-1], taken) + ".;1"
         if content in stored:
-            shared += len(content)
-            if shared > MAX_SHARED:
-                raise ImageError(
-                    f"{show(path)} shares content with another file; all that"
-                    f" do may have {MAX_SHARED:,} bytes, use fewer or smaller"
-                    " ones"
-                )
             iso.add_hard_link(
                 iso_old_path=stored[content],
                 iso_new_path=iso_path,
@@ -159,67 +187,3 @@ def _iso_path(parent: str, name: str, taken: set[str]) -> str:
         path = f"{parent}/{plain}{number}"
     taken.add(path)
     return path
-
-
-def _set_dates(data: memoryview, timestamp: int) -> None:
-    """Set all dates of an image.
-
-    pycdlib uses the current time and the host's time zone.  ECMA-119 and RRIP
-    define the offsets of all dates, so they are set in the bytes.
-    """
-    moment = time.gmtime(timestamp)
-    short = struct.pack("6Bb", moment[0] - 1900, *moment[1:6], 0)
-    long = time.strftime("%Y%m%d%H%M%S00", moment).encode() + b"\0"
-    for offset in range(16 * SECTOR, len(data), SECTOR):
-        kind = data[offset]
-        if kind == 255:
-            break
-        # ECMA-119, 8.4.26 to 8.4.29: creation, modification, expiration
-        # (none) and effective date.
-        data[offset + 813 : offset + 847] = long * 2
-        data[offset + 864 : offset + 881] = long
-        root = offset + 156
-        data[root + 18 : root + 25] = short
-        _set_dates_below(data, root, short)
-
-
-def _set_dates_below(data: memoryview, directory: int, short: bytes) -> None:
-    extent, size = struct.unpack_from("<I4xI", data, directory + 2)
-    offset = extent * SECTOR
-    end = offset + size
-    count = 0
-    while offset < end:
-        length = data[offset]
-        if not length:
-            # Records don't cross sectors: the rest of this sector is empty.
-            offset += SECTOR - offset % SECTOR
-            continue
-        data[offset + 18 : offset + 25] = short
-        name_length = data[offset + 32]
-        system_use = offset + 33 + name_length + (name_length + 1) % 2
-        _set_rock_ridge_dates(data, system_use, offset + length, short)
-        is_directory = data[offset + 25] & 2
-        # The first two records are the directory itself and its parent.
-        if is_directory and count > 1:
-            _set_dates_below(data, offset, short)
-        count += 1
-        offset += length
-
-
-def _set_rock_ridge_dates(
-    data: memoryview, offset: int, end: int, short: bytes
-) -> None:
-    while offset + 4 <= end and data[offset + 2] >= 4:
-        signature, length = bytes(data[offset : offset + 2]), data[offset + 2]
-        if signature == b"TF":
-            # RRIP 4.1.6: five bytes of header, then dates of seven bytes.
-            count = (length - 5) // len(short)
-            data[offset + 5 : offset + 5 + count * len(short)] = short * count
-        elif signature == b"CE":
-            # SUSP 5.1: entries continue in another sector.
-            sector, start, size = struct.unpack_from(
-                "<I4xI4xI", data, offset + 4
-            )
-            there = sector * SECTOR + start
-            _set_rock_ridge_dates(data, there, there + size, short)
-        offset += length
