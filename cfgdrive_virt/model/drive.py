@@ -86,7 +86,10 @@ class Contents:
 
     def below(self, prefixes: tuple[str, ...]) -> Contents:
         """Return the contents, with these files of the tree only."""
-        return dataclasses.replace(self, tree=self.tree.below(prefixes))
+        tree = self.tree.below(prefixes)
+        return (
+            self if tree is self.tree else dataclasses.replace(self, tree=tree)
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

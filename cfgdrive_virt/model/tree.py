@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cfgdrive_virt.exception import ImageError
@@ -18,6 +19,8 @@ MAX_ENTRIES = 2048
 #: bytes on average; VFAT allows 256 characters, ISO9660 eight names of 64
 #: bytes.
 MAX_PATH_BYTES = 1024 * 1024
+#: Paths of a tree whose check is remembered.
+_FEW = 256
 
 
 class Paths:
@@ -63,32 +66,11 @@ class MetadataTree:
     )
 
     def __post_init__(self) -> None:
-        found = Paths()
-        directories: set[str] = set()
-        for path in self.files:
-            found.add(path)
-            parts = path.split("/")
-            if any(part in ("", ".", "..") or "\0" in part for part in parts):
-                raise ImageError(
-                    f"{show(path)} cannot be a path on a drive: it must be"
-                    " relative, without '.', '..', an empty name or NUL"
-                )
-            try:
-                path.encode()
-            except UnicodeEncodeError as error:
-                raise ImageError(
-                    f"{show(path)} cannot be a path on a drive: it must be"
-                    " Unicode, without lone surrogates"
-                ) from error
-            above = path.rpartition("/")[0]
-            # A known directory's parents are known: deep trees stay cheap.
-            while above and above not in directories:
-                found.add(above)
-                directories.add(above)
-                above = above.rpartition("/")[0]
-        for path in sorted(directories & set(self.files)):
-            raise ImageError(f"{show(path)} is both a file and a directory")
-        ordered = {path: self.files[path] for path in sorted(self.files)}
+        paths = tuple(self.files)
+        # Most trees of a process have the same few sets of paths.
+        few = len(paths) <= _FEW
+        order = _remembered(paths) if few else _checked(paths)
+        ordered = {path: self.files[path] for path in order}
         object.__setattr__(self, "files", types.MappingProxyType(ordered))
 
     def __len__(self) -> int:
@@ -96,6 +78,8 @@ class MetadataTree:
 
     def below(self, prefixes: tuple[str, ...]) -> MetadataTree:
         """Return the files whose paths begin with one of these."""
+        if all(path.startswith(prefixes) for path in self.files):
+            return self
         return MetadataTree(
             {
                 path: content
@@ -117,3 +101,39 @@ class MetadataTree:
             digest.update(name)
             digest.update(content)
         return digest.hexdigest()
+
+
+def _checked(paths: Collection[str]) -> tuple[str, ...]:
+    """Return the paths of a tree in order.
+
+    :raises ImageError: as :class:`MetadataTree`
+    """
+    found = Paths()
+    directories: set[str] = set()
+    for path in paths:
+        found.add(path)
+        parts = path.split("/")
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise ImageError(
+                f"{show(path)} cannot be a path on a drive: it must be"
+                " relative, without '.', '..', an empty name or NUL"
+            )
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise ImageError(
+                f"{show(path)} cannot be a path on a drive: it must be"
+                " Unicode, without lone surrogates"
+            ) from error
+        above = path.rpartition("/")[0]
+        # A known directory's parents are known: deep trees stay cheap.
+        while above and above not in directories:
+            found.add(above)
+            directories.add(above)
+            above = above.rpartition("/")[0]
+    for path in sorted(directories & set(paths)):
+        raise ImageError(f"{show(path)} is both a file and a directory")
+    return tuple(sorted(paths))
+
+
+_remembered = functools.lru_cache(maxsize=64)(_checked)

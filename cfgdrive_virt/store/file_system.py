@@ -25,7 +25,7 @@ def type_of(directory: Path) -> str:
     nearest existing parent counts.  Source: proc(5), /proc/pid/mountinfo.
     """
     # Not by device numbers: each btrfs subvolume has its own.
-    place = Path(os.path.realpath(directory))
+    place = f"{os.path.realpath(directory)}/"
     found, best = "", -1
     with (
         contextlib.suppress(OSError),
@@ -33,14 +33,16 @@ def type_of(directory: Path) -> str:
     ):
         for line in f:
             fields = line.split(" ")
-            # Spaces, tabs, line ends and backslashes are octal escapes.
-            point = Path(
-                re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), fields[4])
-            )
-            depth = len(point.parts)
+            point = fields[4]
+            if "\\" in point:
+                # Spaces, tabs, line ends and backslashes are octal escapes.
+                point = re.sub(
+                    r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), point
+                )
             # Of two mounts on one path, the later one hides the other.
-            if depth >= best and place.is_relative_to(point):
-                found, best = fields[fields.index("-") + 1], depth
+            below = f"{point.rstrip('/')}/"
+            if len(point) >= best and place.startswith(below):
+                found, best = fields[fields.index("-") + 1], len(point)
     return found
 
 

@@ -4,7 +4,8 @@ Where a file's records and dates stand depends only on the drive's paths, on
 which files share content, and on which are empty: its shape.  A template
 holds these places and the bytes between them; it has no content of any drive,
 and no number that depends on one.  Another drive of the shape is those bytes
-with its own dates, extents and lengths, and its contents behind them.
+with its own dates, extents and lengths, and its contents behind them; and an
+image that consists of them is read without a look at its records.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from cfgdrive_virt.image import stamp
-from cfgdrive_virt.image.iso9660.reader import SECTOR
-from cfgdrive_virt.model.drive import ISO9660
+from cfgdrive_virt.image.iso9660.reader import MAX_SHARED, SECTOR
+from cfgdrive_virt.model.drive import ISO9660, Contents
 from cfgdrive_virt.model.tree import MetadataTree
 
 #: The volume label; then of each file its path, the number of its content in
@@ -64,6 +65,12 @@ class Dates:
         short = struct.pack("6Bb", moment[0] - 1900, *moment[1:6], 0)
         long = time.strftime("%Y%m%d%H%M%S00", moment).encode() + b"\0"
         return cls(short, long)
+
+    @classmethod
+    def in_(cls, data: bytes, volume: int) -> Dates:
+        """Return what a volume descriptor of an image has."""
+        short, long = volume + _ROOT + 18, volume + _LONG_DATES[0][0]
+        return cls(data[short : short + _DATE], data[long : long + 17])
 
 
 _NO_DATES = Dates(bytes(_DATE), bytes(17))
@@ -112,21 +119,29 @@ class Places:
 class Template:
     """All that drives of one shape have in common.
 
+    :param shape: theirs
     :param volumes: offsets of the volume descriptors
     :param parts: what stands between the short dates
     :param contents: numbers of the contents that aren't empty, as they follow
         each other in an image, each with the offsets of its files' records
+    :param first: sector of the first content
     :param sectors: of a drive without its contents
     """
 
+    shape: Shape
     volumes: tuple[int, ...]
     parts: tuple[bytes, ...]
     contents: tuple[tuple[int, tuple[int, ...]], ...]
+    first: int
     sectors: int
 
     @classmethod
     def of(
-        cls, data: memoryview, places: Places, contents: Sequence[bytes]
+        cls,
+        shape: Shape,
+        data: memoryview,
+        places: Places,
+        contents: Sequence[bytes],
     ) -> Template:
         """Return the template of an image, and of all others of its shape.
 
@@ -164,19 +179,16 @@ class Template:
         starts = [0, *(offset + _DATE for offset in places.dates)]
         ends = [*places.dates, len(header)]
         return cls(
+            shape,
             places.volumes,
             tuple(
                 bytes(header[start:end])
                 for start, end in zip(starts, ends, strict=True)
             ),
             tuple(order),
+            first,
             len(data) // SECTOR - filled,
         )
-
-    @property
-    def size(self) -> int:
-        """Return the bytes that it takes, about."""
-        return sum(map(len, self.parts))
 
     def image(
         self, contents: Sequence[bytes], dates: Dates, line: bytes
@@ -186,28 +198,74 @@ class Template:
         :param contents: of its files, each once, by number
         :param line: its stamp
         """
-        header = bytearray(dates.short.join(self.parts))
+        sizes = [len(contents[number]) for number, _ in self.contents]
+        header, sectors = self._header(dates, sizes)
+        start = stamp.OFFSETS[ISO9660]
+        header[start : start + len(line)] = line
         pieces: list[bytes | bytearray] = [header]
-        first = extent = len(header) // SECTOR
-        for number, records in self.contents:
+        for number, _ in self.contents:
             content = contents[number]
-            size = len(content)
+            pieces.append(content)
+            if padding := -len(content) % SECTOR:
+                pieces.append(bytes(padding))
+        written = self.first + sum(map(_sectors, sizes))
+        pieces.append(bytes((sectors - written) * SECTOR))
+        return b"".join(pieces)
+
+    def contents_of(self, data: bytes) -> list[bytes] | None:
+        """Return the contents of an image of this shape, by number.
+
+        None if it has another shape.  A guest may have written the image:
+        what isn't equal to the header of such an image is another shape.
+        """
+        extent = self.first
+        sizes = []
+        shared = 0
+        for _, records in self.contents:
+            if len(data) < (extent + 1) * SECTOR:
+                return None
+            found, size = _extent(data, records[0])
+            if found != extent or not size:
+                return None
+            sizes.append(size)
+            shared += size * (len(records) // len(self.volumes) - 1)
+            extent += _sectors(size)
+        if len(data) < extent * SECTOR or shared > MAX_SHARED:
+            return None
+        header, sectors = self._header(Dates.in_(data, self.volumes[0]), sizes)
+        start = stamp.OFFSETS[ISO9660]
+        end = start + stamp.SIZE
+        header[start:end] = data[start:end]
+        if sectors * SECTOR > len(data) or data[: len(header)] != header:
+            return None
+        contents = [b""] * len(self.shape[1])
+        extent = self.first
+        for (number, _), size in zip(self.contents, sizes, strict=True):
+            start = extent * SECTOR
+            contents[number] = data[start : start + size]
+            extent += _sectors(size)
+        return contents
+
+    def _header(
+        self, dates: Dates, sizes: Sequence[int]
+    ) -> tuple[bytearray, int]:
+        """Return a drive's header without its stamp, and its sectors in all.
+
+        :param sizes: of the contents in the image, in their order there
+        """
+        header = bytearray(dates.short.join(self.parts))
+        extent = self.first
+        for (_, records), size in zip(self.contents, sizes, strict=True):
             both = _both(extent) + _both(size)
             for record in records:
                 header[record + 2 : record + 18] = both
-            pieces.append(content)
-            if padding := -size % SECTOR:
-                pieces.append(bytes(padding))
             extent += _sectors(size)
-        sectors = self.sectors + extent - first
+        sectors = self.sectors + extent - self.first
         with memoryview(header) as view:
             _set_volume_dates(view, self.volumes, dates)
         for volume in self.volumes:
             header[volume + _SPACE : volume + _SPACE + 8] = _both(sectors)
-        start = stamp.OFFSETS[ISO9660]
-        header[start : start + len(line)] = line
-        pieces.append(bytes((sectors - extent) * SECTOR))
-        return b"".join(pieces)
+        return header, sectors
 
 
 class Templates:
@@ -224,11 +282,33 @@ class Templates:
         """Return the template of a shape; None if it isn't kept."""
         return self._kept.get(shape)
 
-    def keep(self, shape: Shape, template: Template) -> None:
+    def keep(self, template: Template) -> None:
         """Keep a template, unless it is too large."""
-        if template.size <= MAX_SIZE:
+        if template.first * SECTOR <= MAX_SIZE:
             newest = list(self._kept.items())[1 - MAX_KEPT :]
-            self._kept = {**dict(newest), shape: template}
+            self._kept = {**dict(newest), template.shape: template}
+
+    def read(self, data: bytes) -> Contents | None:
+        """Return the contents of an image; None if its shape isn't kept."""
+        for template in self._kept.values():
+            found = template.contents_of(data)
+            if found is None:
+                continue
+            label, files = template.shape
+            return Contents(
+                format=ISO9660,
+                label=label,
+                ours=True,
+                tree=MetadataTree(
+                    {path: found[number] for path, number, _ in files}
+                ),
+                stamp=stamp.decode(data, ISO9660),
+            )
+        return None
+
+
+#: Of this process.
+TEMPLATES = Templates()
 
 
 def _set_volume_dates(
@@ -257,7 +337,7 @@ def _volumes(data: memoryview) -> Iterator[int]:
         yield offset
 
 
-def _extent(data: memoryview, record: int) -> tuple[int, int]:
+def _extent(data: bytes | memoryview, record: int) -> tuple[int, int]:
     """Return first sector and bytes of a file or directory."""
     extent, size = struct.unpack_from("<I4xI", data, record + 2)
     return extent, size

@@ -24,10 +24,10 @@ from cfgdrive_virt.image.iso9660.reader import (
     MAX_SHARED,
 )
 from cfgdrive_virt.image.iso9660.template import (
+    TEMPLATES,
     Dates,
     Places,
     Template,
-    Templates,
     shape_of,
 )
 from cfgdrive_virt.model.drive import BUILDER, ISO9660, DriveImage
@@ -39,7 +39,6 @@ _NAME_BYTES = 64
 _JOLIET_FORBIDDEN = re.compile(r"[\x00-\x1f*/:;?\\]")
 #: ECMA-119 counts years from 1900 in one byte.
 LAST_TIMESTAMP = 5_869_583_999  # 2155-12-31 23:59:59 UTC
-_templates = Templates()
 
 
 def build(
@@ -63,17 +62,24 @@ def build(
     shape, contents = shape_of(tree, label)
     line, dates = stamp.encode(tree, without), Dates.of(timestamp)
     _check_shared(tree)
-    if template := _templates.get(shape):
+    if template := TEMPLATES.get(shape):
         return DriveImage(ISO9660, template.image(contents, dates, line))
     out = _mastered(tree, label)
     # In place: a drive may be large.
     with out.getbuffer() as data:
         places = Places.of(data)
-        _templates.keep(shape, Template.of(data, places, contents))
+        TEMPLATES.keep(Template.of(shape, data, places, contents))
         places.set_dates(data, dates)
         start = stamp.OFFSETS[ISO9660]
         data[start : start + len(line)] = line
     return DriveImage(ISO9660, out.getvalue())
+
+
+def remember(tree: MetadataTree, label: str) -> None:
+    """Make the reading and building of drives of this shape fast."""
+    shape, _ = shape_of(tree, label)
+    if TEMPLATES.get(shape) is None:
+        build(tree, label=label, timestamp=0)
 
 
 def _check_shared(tree: MetadataTree) -> None:

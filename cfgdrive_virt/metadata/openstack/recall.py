@@ -76,13 +76,20 @@ def recover(
     of devices.
     """
     document = _object(tree, META_DATA)
+    found = []
     for known in (_seed, _password, _files, _devices):
-        # A value that no request can hold is not taken.
         with contextlib.suppress(InvalidRequest):
-            request = dataclasses.replace(
-                request, **known(request, document, tree)
-            )
-    return request
+            found.append(known(request, document, tree))
+    try:
+        # All at once: each new request checks all of its values.
+        together = {name: v for one in found for name, v in one.items()}
+        return dataclasses.replace(request, **together)
+    except InvalidRequest:
+        # A value that no request can hold is not taken.
+        for one in found:
+            with contextlib.suppress(InvalidRequest):
+                request = dataclasses.replace(request, **one)
+        return request
 
 
 def check_injected(files: Sequence[InjectedFile]) -> None:
@@ -205,4 +212,4 @@ def _located(device: Device, known: Mapping[Any, Any]) -> Device:
         and entry.get(name, "none") != "none"
         and _PLACE.fullmatch(str(entry[name]))
     }
-    return dataclasses.replace(device, **found)
+    return dataclasses.replace(device, **found) if found else device

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
 
+from cfgdrive_virt import image
 from cfgdrive_virt.exception import ImageError
 from cfgdrive_virt.image import iso9660
-from cfgdrive_virt.image.iso9660 import template, writer
+from cfgdrive_virt.image.iso9660 import reader, template, writer
 from cfgdrive_virt.model.tree import MetadataTree
 
 #: Around the boundaries of a sector.
@@ -20,8 +21,10 @@ LAST = 2**32 - 1
 
 
 @pytest.fixture(autouse=True)
-def no_templates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "_templates", template.Templates())
+def no_templates() -> Iterator[None]:
+    forget()
+    yield
+    forget()
 
 
 def built(
@@ -39,11 +42,16 @@ def mastered(
     files: dict[str, bytes], timestamp: int = 0, without: tuple[str, ...] = ()
 ) -> bytes:
     """Build a drive of a shape that isn't known: by pycdlib."""
-    kept, writer._templates = writer._templates, template.Templates()
+    kept = template.TEMPLATES._kept
+    forget()
     try:
         return built(files, timestamp, without)
     finally:
-        writer._templates = kept
+        template.TEMPLATES._kept = kept
+
+
+def forget() -> None:
+    template.TEMPLATES._kept = {}
 
 
 def a_shape(chance: Random) -> dict[str, bytes]:
@@ -79,11 +87,69 @@ def test_a_known_shape_gives_the_bytes_of_pycdlib(seed: int) -> None:
             files = other_contents(files, chance)
             timestamp = chance.randint(0, LAST)
             without = chance.choice(((), ("admin_pass",)))
-            assert len(writer._templates._kept) <= template.MAX_KEPT
+            assert len(template.TEMPLATES._kept) <= template.MAX_KEPT
             same = built(files, timestamp, without) == mastered(
                 files, timestamp, without
             )
             assert same, files
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_image_of_a_known_shape_is_read_as_any_other(seed: int) -> None:
+    chance = Random(seed)
+    for _ in range(40):
+        files = a_shape(chance)
+        data = built(files, 1)
+        known = template.TEMPLATES.read(data)
+        assert known == reader.read(data)
+        assert known is not None
+        assert dict(known.tree.files) == files
+        others = other_contents(files, chance)
+        data = built(others, LAST, ("user_data",))
+        assert template.TEMPLATES.read(data) == reader.read(data)
+
+
+def outcome(read: Callable[[bytes], object], data: bytes) -> object:
+    try:
+        return read(data)
+    except ImageError:
+        return "refused"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_changed_image_is_read_as_without_templates(seed: int) -> None:
+    chance = Random(seed)
+    files = a_shape(chance) | {"p": b"1" * 3000, "q": b"2", "r": b"2"}
+    whole = built(files)
+    recognized = 0
+    for _ in range(1500):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 3))):
+            at = chance.randrange(16 * 2048, len(data))
+            data[at] = chance.choice((0, 1, 255, data[at] ^ 1, data[at] ^ 128))
+        changed = bytes(data[: chance.choice((len(data),) * 9 + (at,))])
+        found = template.TEMPLATES.read(changed)
+        if found is not None:
+            recognized += 1
+            assert found == outcome(reader.read, changed)
+    # Changes of contents and of the stamp leave an image recognizable.
+    assert 0 < recognized < 1500
+
+
+def test_an_image_that_shares_too_much_is_left_to_the_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = built({"a": b"1" * 11, "b": b"1" * 11, "c": b"1" * 11})
+    assert template.TEMPLATES.read(data) is not None
+    monkeypatch.setattr(template, "MAX_SHARED", 21)
+    assert template.TEMPLATES.read(data) is None
+
+
+def test_a_drive_that_is_as_it_should_be_makes_its_shape_known() -> None:
+    data = built({"a": b"1", "b": b"2"})
+    forget()
+    image.remember(image.read(data))
+    assert template.TEMPLATES.read(data) is not None
 
 
 def test_a_known_shape_of_500_directories() -> None:
@@ -109,7 +175,7 @@ def test_a_known_shape_of_500_directories() -> None:
 def test_another_shape_is_another_template(other: dict[str, bytes]) -> None:
     built({"a/b": b"1", "a/c": b"2"})
     assert built(other) == mastered(other)
-    assert len(writer._templates._kept) == 2
+    assert len(template.TEMPLATES._kept) == 2
 
 
 def test_the_label_belongs_to_the_shape() -> None:
@@ -120,13 +186,13 @@ def test_the_label_belongs_to_the_shape() -> None:
 
 
 def templates() -> Iterator[template.Template]:
-    yield from writer._templates._kept.values()
+    yield from template.TEMPLATES._kept.values()
 
 
 def test_a_template_is_the_same_whatever_the_drive_holds() -> None:
     made = []
     for secret, without in ((b"hunter2" * 9999, ()), (b"x", ("user_data",))):
-        writer._templates = template.Templates()
+        forget()
         built({"a/b": secret, "a/c": b"", "d": secret + b"!"}, 7, without)
         made += templates()
     assert made[0] == made[1]
@@ -138,12 +204,12 @@ def test_the_number_and_the_size_of_templates_are_limited() -> None:
         built({f"{number}": b"1"})
     assert len(list(templates())) == template.MAX_KEPT
     # The oldest ones are gone.
-    assert next(shape[1][0][0] for shape in writer._templates._kept) == "5"
+    assert next(shape[1][0][0] for shape in template.TEMPLATES._kept) == "5"
 
     large = {f"{n}{'x' * 55}": b"" for n in range(1200)}
     built(large)
     assert len(list(templates())) == template.MAX_KEPT
-    assert all(kept.size <= template.MAX_SIZE for kept in templates())
+    assert all(kept.first * 2048 <= template.MAX_SIZE for kept in templates())
     assert built(large) == mastered(large)
 
 
