@@ -16,6 +16,7 @@ writer.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 
 from cfgdrive_virt.exception import ImageError
@@ -46,6 +47,8 @@ _NO_LABEL = b"NO NAME    "
 #: Used entries of all directories, deleted ones too: as many as two of the
 #: largest directories have.
 _MAX_USED = 2 * MAX_ENTRIES
+#: Parts of a long name, at most 255 characters: a guest may write more.
+_MOST_PARTS = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,7 +184,8 @@ def _entries(data: bytes) -> Iterator[_Entry]:
             continue
         if raw[0] != _DELETED and not raw[11] & VOLUME:
             short, kind, case, *_, cluster, size = ENTRY.unpack(raw)
-            name = _long_name(parts, short) or _short_name(short, case)
+            known = _remembered if len(parts) <= _MOST_PARTS else _long_name
+            name = known(tuple(parts), short) or _short_name(short, case)
             is_directory = bool(kind & DIRECTORY)
             yield _Entry(short, name, is_directory, cluster, size)
         parts.clear()
@@ -207,6 +211,10 @@ def _long_name(parts: Sequence[bytes], short: bytes) -> str:
     )
     # The check of the path finds lone surrogates.
     return text.decode("utf-16-le", "surrogatepass").partition("\0")[0]
+
+
+# A drive has the same names in most of its directories.
+_remembered = functools.lru_cache(maxsize=1024)(_long_name)
 
 
 def _short_name(short: bytes, case: int) -> str:

@@ -22,6 +22,7 @@ other limits.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import heapq
 import struct
 import time
@@ -70,7 +71,11 @@ _BOOT_CODE = BUILDER + b"\xcd\x18\xf4\xeb\xfd"
 _FIRST_TIMESTAMP = 315_532_800  # 1980-01-01 00:00:00 UTC
 _LAST_TIMESTAMP = 4_354_819_198  # 2107-12-31 23:59:58 UTC
 
-_Listing = list[tuple[str, bytes, bytes]]
+#: Paths of a tree whose names are remembered as entries.
+_FEW = 256
+
+#: Of each name the entries of the long one, and the short one.
+_Listing = tuple[tuple[str, bytes, bytes], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,10 +116,10 @@ def build(
     :raises ImageError: if a name can't be stored exactly, or the tree is too
         large
     """
-    listings = {
-        directory: list(names.entries(directory, below))
-        for directory, below in _directories(tree).items()
-    }
+    paths = tuple(tree.files)
+    # Most drives of a process have the same few sets of paths.
+    few = len(paths) <= _FEW
+    listings = _remembered(paths) if few else _listings(paths)
     sizes = {path: _length(path, found) for path, found in listings.items()}
     root = sizes.pop("")
     sizes.update((path, len(data)) for path, data in tree.files.items())
@@ -145,10 +150,24 @@ def _filled(data: bytes, block: int) -> list[bytes]:
     return [data, bytes(-len(data) % block)]
 
 
-def _directories(tree: MetadataTree) -> dict[str, list[str]]:
+def _listings(paths: Collection[str]) -> Mapping[str, _Listing]:
+    """Return the listing of each directory; the root's path is empty.
+
+    :raises ImageError: if a name can't be stored exactly
+    """
+    return {
+        directory: tuple(names.entries(directory, below))
+        for directory, below in _directories(paths).items()
+    }
+
+
+_remembered = functools.lru_cache(maxsize=32)(_listings)
+
+
+def _directories(paths: Collection[str]) -> dict[str, list[str]]:
     """Return the names in each directory; the root's path is empty."""
     found: dict[str, list[str]] = {"": []}
-    for path in tree.files:
+    for path in paths:
         names.check_path(path)
         above, _, name = path.rpartition("/")
         below = [name]
