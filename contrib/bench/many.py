@@ -14,8 +14,8 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from bench import ceph, images
-from bench.measure import say
+from bench import ceph
+from bench.measure import Cost, Goal
 from cfgdrive_virt import ConfigDriveDriver, ConfigDriveRequest
 
 INSTANCES = 64
@@ -48,43 +48,43 @@ class _Workers:
         return self.processes * self.threads
 
 
+FILES = f"{INSTANCES} spawns into files, each"
+RBD = f"{INSTANCES} spawns into Ceph, each"
+ONE, MANY = "one worker", "eight workers in two processes"
+
+GOALS = (Goal(FILES, MANY, ONE, 0.6), Goal(RBD, MANY, ONE, 0.35))
+
 _ONE = _Workers(processes=1, threads=1)
 _MANY = _Workers(processes=2, threads=4)
 
 
 def spawn_many(
     request: ConfigDriveRequest, cluster: ceph.Cluster | None
-) -> None:
-    """Measure many spawns, by one worker and by many, and print it."""
-    say(f"\n{INSTANCES} instances, by one worker and by {_MANY.number}")
-    ratios = []
+) -> list[Cost]:
+    """Return what a spawn takes of one worker, and of many."""
+    costs = []
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory, "instances")
         root.mkdir()
-        texts = {images.OURS: _CONF.format(root=root)}
+        texts = {FILES: _CONF.format(root=root)}
         if cluster is not None:
-            texts[ceph.OURS] = texts[images.OURS] + "".join(
+            texts[RBD] = texts[FILES] + "".join(
                 f"{name} = {value}\n"
                 for name, value in cluster.options().items()
             )
-        for way, text in texts.items():
+        for group, text in texts.items():
             conf = Path(directory, "conf")
             conf.write_text(text)
-            one = _seconds_per_spawn(conf, request, _ONE)
-            many = _seconds_per_spawn(conf, request, _MANY)
-            named = f"{way}, {_MANY.number} workers"
-            for name, seconds in ((f"{way}, one worker", one), (named, many)):
-                say(f"  {name:21} {seconds * 1000:8.2f} ms per spawn")
-            words = f"{named} / one"
-            ratios.append(f"  {words:30} time {many / one:.2f}")
-    for line in ratios:
-        say(line)
+            for name, workers in ((ONE, _ONE), (MANY, _MANY)):
+                seconds, cpu = _per_spawn(conf, request, workers)
+                costs.append(Cost(group, name, seconds, cpu, None))
+    return costs
 
 
-def _seconds_per_spawn(
+def _per_spawn(
     conf: Path, request: ConfigDriveRequest, workers: _Workers
-) -> float:
-    """Spawn all instances; return the seconds divided by their number.
+) -> tuple[float, float]:
+    """Spawn all instances; return seconds and CPU seconds for each.
 
     :param conf: a path of the driver's configuration
     """
@@ -96,10 +96,11 @@ def _seconds_per_spawn(
         driver = _driver(conf)
         driver.exists(requests[0].uuid)
         connected.wait(PATIENCE)
-        started = time.perf_counter()
+        before, started = time.process_time(), time.perf_counter()
         with ThreadPoolExecutor(workers.threads) as pool:
             list(pool.map(driver.spawn, requests))
-        times.put(time.perf_counter() - started)
+        spent = time.process_time() - before
+        times.put((time.perf_counter() - started, spent))
 
     requests = [
         dataclasses.replace(request, uuid=str(uuids.uuid4()))
@@ -115,8 +116,10 @@ def _seconds_per_spawn(
         child.join()
         if child.exitcode:
             sys.exit("a worker has failed")
-    slowest: float = max(times.get() for _ in children)
-    return slowest / INSTANCES
+    results = [times.get() for _ in children]
+    slowest: float = max(seconds for seconds, _ in results)
+    spent: float = sum(cpu for _, cpu in results)
+    return slowest / INSTANCES, spent / INSTANCES
 
 
 def _driver(path: Path) -> ConfigDriveDriver:

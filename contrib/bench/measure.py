@@ -1,26 +1,36 @@
-"""Time ways to make a drive in turn, print the results, and check goals."""
+"""Time ways to do one thing in turn."""
 
 from __future__ import annotations
 
+import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to make an instance's drive.
+    """One way to do what others do, too.
 
-    :param name: how the results name it
-    :param build: makes the drive, and returns its size in bytes
-    :param clean: removes the drive again; its time is not measured
+    :param group: what all of them do
+    :param name: how the results name this one
+    :param run: does it, and returns the size of a drive in bytes, if it has
+        one
+    :param clean: undoes it; its time is not measured
+    :param times: how often in a row, at each of its turns
     """
 
+    group: str
     name: str
-    build: Callable[[], int]
-    clean: Callable[[], object]
+    run: Callable[[], int | None]
+    clean: Callable[[], object] = _nothing
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,76 +38,88 @@ class Cost:
     """What a way takes.
 
     :param seconds: the median
-    :param size: of the drive, in bytes
+    :param cpu: seconds of CPU time, of its child processes too: the mean
+    :param size: of the drive, in bytes; None without one
     """
 
+    group: str
+    name: str
     seconds: float
-    size: int
+    cpu: float
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Two ways that are compared, and the largest ratios that are accepted.
+    """Two ways of a group, and the largest ratio of their times.
 
     :param ours: the name of our way
     :param other: the name of the way that it is compared with
-    :param most_time: our time divided by the other's; None accepts any
-    :param most_bytes: our size divided by the other's; None accepts any
     """
 
+    group: str
     ours: str
     other: str
-    most_time: float | None = None
-    most_bytes: float | None = None
+    most: float
 
 
-def measure(ways: Sequence[Way], repetitions: int) -> dict[str, Cost]:
-    """Return what each way takes, by its name.
+def measure(ways: Sequence[Way], repetitions: int) -> list[Cost]:
+    """Return what each way takes.
 
     The ways take turns, so that a slow moment of the machine hits them all.
     """
-    seconds: dict[str, list[float]] = {way.name: [] for way in ways}
-    sizes = {}
+    seconds: list[list[float]] = [[] for _ in ways]
+    cpu = [0.0] * len(ways)
+    sizes: list[int | None] = [None] * len(ways)
     for _ in range(repetitions):
-        for way in ways:
-            started = time.perf_counter()
-            sizes[way.name] = way.build()
-            seconds[way.name].append(time.perf_counter() - started)
-            way.clean()
-    return {
-        way.name: Cost(statistics.median(seconds[way.name]), sizes[way.name])
-        for way in ways
-    }
+        for number, way in enumerate(ways):
+            for _ in range(way.times):
+                before, started = _cpu(), time.perf_counter()
+                sizes[number] = way.run()
+                seconds[number].append(time.perf_counter() - started)
+                cpu[number] += _cpu() - before
+                way.clean()
+    return [
+        Cost(
+            way.group,
+            way.name,
+            statistics.median(seconds[number]),
+            cpu[number] / len(seconds[number]),
+            sizes[number],
+        )
+        for number, way in enumerate(ways)
+    ]
 
 
-def report(
-    costs: Mapping[str, Cost], goals: Iterable[Goal], *, bytes_too: bool
-) -> list[str]:
-    """Print costs and ratios, and return the goals that were missed.
+def missed(costs: Sequence[Cost], goals: Iterable[Goal]) -> list[str]:
+    """Print the ratio of each goal, and return those that are missed.
 
     A goal whose ways were not measured is left out.
-
-    :param bytes_too: whether drives that are too large miss a goal
     """
-    for name, cost in costs.items():
-        milliseconds = cost.seconds * 1000
-        say(f"  {name:18} {milliseconds:8.2f} ms  {cost.size:10,} bytes")
-    missed = []
+    times = {(cost.group, cost.name): cost.seconds for cost in costs}
+    found = []
     for goal in goals:
-        if goal.other not in costs:
+        ours = times.get((goal.group, goal.ours))
+        other = times.get((goal.group, goal.other))
+        if ours is None or other is None:
             continue
-        ours, other = costs[goal.ours], costs[goal.other]
-        of_time = ours.seconds / other.seconds
-        of_bytes = ours.size / other.size
-        words = f"{goal.ours} / {goal.other}"
-        say(f"  {words:30} time {of_time:.2f}, bytes {of_bytes:.2f}")
-        if goal.most_time and of_time > goal.most_time:
-            missed.append(f"{of_time:.2f} of the time of {goal.other}")
-        if bytes_too and goal.most_bytes and of_bytes > goal.most_bytes:
-            missed.append(f"{of_bytes:.2f} of the bytes of {goal.other}")
-    return missed
+        words = f"{goal.group}: {goal.ours} / {goal.other}"
+        ratio = f"{ours / other:.4f}, at most {goal.most:.4f}"
+        good = ours / other <= goal.most
+        say(f"  {words:72} {ratio}{'' if good else ': MISSED'}")
+        if not good:
+            found.append(f"{words}: {ratio}")
+    return found
 
 
 def say(line: str) -> None:
     """Print a line."""
     sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _cpu() -> float:
+    usage = map(
+        resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return sum(one.ru_utime + one.ru_stime for one in usage)

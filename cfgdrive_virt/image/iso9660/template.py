@@ -269,28 +269,28 @@ class Template:
 
 
 class Templates:
-    """The templates that a process keeps, the newest ones.
+    """The templates that a process keeps, the newest ones, by shape.
 
     The table is replaced, never changed: other threads and forked processes
     see one or the other, and there is no lock that a fork could leave taken.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Shape, Template] = {}
+        self.kept: dict[Shape, Template] = {}
 
     def get(self, shape: Shape) -> Template | None:
         """Return the template of a shape; None if it isn't kept."""
-        return self._kept.get(shape)
+        return self.kept.get(shape)
 
     def keep(self, template: Template) -> None:
         """Keep a template, unless it is too large."""
         if template.first * SECTOR <= MAX_SIZE:
-            newest = list(self._kept.items())[1 - MAX_KEPT :]
-            self._kept = {**dict(newest), template.shape: template}
+            newest = list(self.kept.items())[1 - MAX_KEPT :]
+            self.kept = {**dict(newest), template.shape: template}
 
     def read(self, data: bytes) -> Contents | None:
         """Return the contents of an image; None if its shape isn't kept."""
-        for template in self._kept.values():
+        for template in self.kept.values():
             found = template.contents_of(data)
             if found is None:
                 continue

@@ -42,16 +42,16 @@ def mastered(
     files: dict[str, bytes], timestamp: int = 0, without: tuple[str, ...] = ()
 ) -> bytes:
     """Build a drive of a shape that isn't known: by pycdlib."""
-    kept = template.TEMPLATES._kept
+    kept = template.TEMPLATES.kept
     forget()
     try:
         return built(files, timestamp, without)
     finally:
-        template.TEMPLATES._kept = kept
+        template.TEMPLATES.kept = kept
 
 
 def forget() -> None:
-    template.TEMPLATES._kept = {}
+    template.TEMPLATES.kept = {}
 
 
 def a_shape(chance: Random) -> dict[str, bytes]:
@@ -87,7 +87,7 @@ def test_a_known_shape_gives_the_bytes_of_pycdlib(seed: int) -> None:
             files = other_contents(files, chance)
             timestamp = chance.randint(0, LAST)
             without = chance.choice(((), ("admin_pass",)))
-            assert len(template.TEMPLATES._kept) <= template.MAX_KEPT
+            assert len(template.TEMPLATES.kept) <= template.MAX_KEPT
             same = built(files, timestamp, without) == mastered(
                 files, timestamp, without
             )
@@ -175,7 +175,7 @@ def test_a_known_shape_of_500_directories() -> None:
 def test_another_shape_is_another_template(other: dict[str, bytes]) -> None:
     built({"a/b": b"1", "a/c": b"2"})
     assert built(other) == mastered(other)
-    assert len(template.TEMPLATES._kept) == 2
+    assert len(template.TEMPLATES.kept) == 2
 
 
 def test_the_label_belongs_to_the_shape() -> None:
@@ -186,7 +186,7 @@ def test_the_label_belongs_to_the_shape() -> None:
 
 
 def templates() -> Iterator[template.Template]:
-    yield from template.TEMPLATES._kept.values()
+    yield from template.TEMPLATES.kept.values()
 
 
 def test_a_template_is_the_same_whatever_the_drive_holds() -> None:
@@ -204,7 +204,7 @@ def test_the_number_and_the_size_of_templates_are_limited() -> None:
         built({f"{number}": b"1"})
     assert len(list(templates())) == template.MAX_KEPT
     # The oldest ones are gone.
-    assert next(shape[1][0][0] for shape in template.TEMPLATES._kept) == "5"
+    assert next(shape[1][0][0] for shape in template.TEMPLATES.kept) == "5"
 
     large = {f"{n}{'x' * 55}": b"" for n in range(1200)}
     built(large)
