@@ -19,7 +19,7 @@ sys.path.append("/usr/lib/python3/dist-packages")
 import oracle
 
 import bench
-from bench import ceph, hooks, images, instance, many, steps, table
+from bench import ceph, facts, hooks, images, instance, many, steps, table
 from bench.measure import Cost, measure, missed, say
 from cfgdrive_virt import ConfigDriveRequest
 
@@ -31,19 +31,19 @@ def main() -> None:
     arguments = _arguments()
     oracle.load_options()
     request = instance.sample()
+    costs: list[Cost] = []
+    found: dict[str, int] = {}
     with (
         ceph.running() if arguments.ceph else contextlib.nullcontext()
     ) as cluster:
-        costs = []
         if not arguments.many:
-            costs += _measured(request, arguments.repetitions, cluster)
+            one, found = _measured(request, arguments.repetitions, cluster)
+            costs += one
         costs += many.spawn_many(request, cluster)
     table.table(costs)
+    table.facts(found)
     if arguments.json:
-        files = instance.instance_of(request).tree.files
-        size = sum(map(len, files.values()))
-        facts = {"files": len(files), "file_bytes": size}
-        arguments.json.write_text(table.document(costs, facts))
+        arguments.json.write_text(table.document(costs, found))
     say("\nGoals:")
     if missed(costs, GOALS) and not arguments.no_goals:
         sys.exit(1)
@@ -85,8 +85,8 @@ def _measured(
     request: ConfigDriveRequest,
     repetitions: int,
     cluster: ceph.Cluster | None,
-) -> list[Cost]:
-    """Return what one drive takes on each way."""
+) -> tuple[list[Cost], dict[str, int]]:
+    """Return what one drive takes on each way, and beside time."""
     measured = instance.instance_of(request)
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
@@ -100,7 +100,12 @@ def _measured(
             uuid, file = measured.uuid, directory / "image"
             ways.append(ceph.novas(*nova, cluster, uuid, image, file))
         with steps.ways(measured, directory, cluster) as more:
-            return measure(ways + more, repetitions)
+            ways += more
+            costs = measure(ways, repetitions)
+            found = facts.of_files(request, directory / "facts")
+            if cluster is not None:
+                found |= facts.of_ceph(cluster, ways)
+    return costs, found
 
 
 def _new(directory: Path) -> Path:

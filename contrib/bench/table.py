@@ -25,7 +25,15 @@ def table(costs: Sequence[Cost]) -> None:
             )
 
 
-def document(costs: Sequence[Cost], facts: Mapping[str, object]) -> str:
-    """Return the same in JSON: seconds and bytes, and more facts."""
-    found = [dataclasses.asdict(cost) for cost in costs]
-    return json.dumps({"costs": found, **facts}, indent=1) + "\n"
+def facts(found: Mapping[str, int]) -> None:
+    """Print what drives take beside time."""
+    if found:
+        say("\nBeside time; with Ceph, operations of its OSD")
+    for name, count in found.items():
+        say(f"  {name:72} {count:9,}")
+
+
+def document(costs: Sequence[Cost], found: Mapping[str, int]) -> str:
+    """Return the same in JSON: seconds and bytes, and what facts has."""
+    rows = [dataclasses.asdict(cost) for cost in costs]
+    return json.dumps({"costs": rows, "facts": found}, indent=1) + "\n"
