@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,8 @@ def main() -> None:
     """Measure, print, and exit as the goals say."""
     arguments = _arguments()
     oracle.load_options()
+    # Standard error may be a terminal, which is slow.
+    logging.getLogger("cfgdrive_virt").addHandler(logging.NullHandler())
     request = instance.sample()
     costs: list[Cost] = []
     found: dict[str, int] = {}
