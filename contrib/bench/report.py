@@ -1,0 +1,138 @@
+"""Turn measurements into a page: tables, a chart, and a fleet's arithmetic.
+
+    python contrib/bench/report.py RESULTS.json
+
+RESULTS.json is what ``contrib/bench --ceph --json`` wrote.  The page is
+contrib/bench/README.md, the chart contrib/bench/scale.svg beside it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+
+#: A fleet, and a host that starts again.
+HOSTS, SPAWNS_AN_HOUR, GUESTS = 1000, 100, 200
+_HOUR = 3600
+
+_HEAD = (
+    "# What a drive costs\n\nWritten by `contrib/bench/report.py` from one run"
+    " of `python contrib/bench --ceph --json` on two cores. Times are medians"
+    " in milliseconds, CPU times means with those of child processes; ratios"
+    " are to the first row of a table. Ours flushes its files, nova's and the"
+    " other programs don't.\n"
+)
+
+
+def main() -> None:
+    """Write the page and the chart."""
+    results = json.loads(Path(sys.argv[1]).read_text())
+    page = "\n".join((_HEAD, *_tables(results["costs"]), *_fleet(results)))
+    (HERE / "README.md").write_text(page)
+
+
+def _tables(costs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for group, found in itertools.groupby(costs, lambda cost: cost["group"]):
+        rows = list(found)
+        yield f"| {group} | ms | CPU ms | ratio | bytes |"
+        yield "|---|---|---|---|---|"
+        for cost in rows:
+            size = "" if cost["size"] is None else f"{cost['size']:,}"
+            ratio = cost["seconds"] / rows[0]["seconds"]
+            yield (
+                f"| {cost['name']} | {cost['seconds'] * 1000:.2f} |"
+                f" {cost['cpu'] * 1000:.2f} | {ratio:.2f} | {size} |"
+            )
+        yield ""
+
+
+def _fleet(results: dict[str, Any]) -> Iterator[str]:
+    """Yield the page's part on many hosts."""
+    costs = {(one["group"], one["name"]): one for one in results["costs"]}
+    facts = results["facts"]
+    spawns = HOSTS * SPAWNS_AN_HOUR
+    yield (
+        f"## {HOSTS:,} hosts, {SPAWNS_AN_HOUR} spawns an hour each\n\n"
+        f"That is {spawns:,} of nova-compute's steps an hour,"
+        f" {spawns / _HOUR:.0f} a second; InstanceMetadata, which is nova's"
+        " own, is in both.\n\n"
+        "| | ours | nova's |\n|---|---|---|"
+    )
+    for group, names, place in (
+        ("nova-compute's step, to a file", _NAMES, "files"),
+        ("nova-compute's step, to Ceph", _NAMES, "Ceph"),
+    ):
+        ours, novas = (costs[group, name] for name in names)
+        yield _row(
+            f"CPU hours an hour, drives in {place}",
+            *(spawns * one["cpu"] / _HOUR for one in (ours, novas)),
+            ".1f",
+        )
+        yield _row(
+            f"GB written an hour, drives in {place}",
+            *(spawns * one["size"] / 1e9 for one in (ours, novas)),
+            ".1f",
+        )
+    yield _row(
+        "flushes an hour, drives in files",
+        spawns * facts["flushes of a spawn"],
+        0,
+        ",.0f",
+    )
+    yield _row(
+        "operations of OSDs a second, drives in Ceph",
+        *(
+            spawns * facts[f"nova-compute's step, to Ceph: {name}"] / _HOUR
+            for name in _NAMES
+        ),
+        ",.0f",
+    )
+    yield (
+        "\nnova's driver flushes nothing: after a power failure its drives may"
+        " be empty. The message bus carries nothing for a spawn. For a live"
+        " migration with local disks it carries our drive, of the sample"
+        f" {facts['bytes sent for a live migration']:,} bytes; nova's sends"
+        " nothing, and the guest reads zeros.\n"
+    )
+    yield from _restart(costs, facts)
+
+
+_NAMES = ("our driver, flushed", "nova's driver, not flushed")
+
+
+def _restart(
+    costs: dict[tuple[str, str], dict[str, Any]], facts: dict[str, int]
+) -> Iterator[str]:
+    again = costs["a drive that is there and fresh", "spawn"]
+    step = "nova-compute's step, to a file"
+    rendering = costs[step, "nova's InstanceMetadata, in both"]
+    spawn = costs[step, _NAMES[0]]
+    fresh = GUESTS * (again["seconds"] + rendering["seconds"])
+    stale = GUESTS * (again["seconds"] + spawn["seconds"])
+    yield (
+        f"## A host that reboots {GUESTS} guests at once\n\n"
+        "nova's driver leaves a drive alone at a reboot, stale or not: it"
+        " costs nothing there, and the guest reads the old metadata. Ours"
+        " renders what the drive should say, and compares.\n\n"
+        "| | one worker | CPU | flushes |\n|---|---|---|---|\n"
+        f"| all drives fresh | {fresh:.2f} s |"
+        f" {GUESTS * (again['cpu'] + rendering['cpu']):.2f} s |"
+        f" {GUESTS * facts['flushes of a reboot']:,} |\n"
+        f"| all drives stale | {stale:.2f} s |"
+        f" {GUESTS * (again['cpu'] + spawn['cpu']):.2f} s |"
+        f" {GUESTS * facts['flushes of a spawn']:,} |\n"
+    )
+
+
+def _row(name: str, ours: float, novas: float, form: str) -> str:
+    return f"| {name} | {ours:{form}} | {novas:{form}} |"
+
+
+if __name__ == "__main__":
+    main()
