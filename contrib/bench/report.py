@@ -21,6 +21,10 @@ HERE = Path(__file__).resolve().parent
 HOSTS, SPAWNS_AN_HOUR, GUESTS = 1000, 100, 200
 _HOUR = 3600
 
+_STEP = "nova-compute's step, to a file"
+_STEP_RBD = "nova-compute's step, to Ceph"
+_NAMES = ("our driver, flushed", "nova's driver, not flushed")
+
 _HEAD = (
     "# What a drive costs\n\nWritten by `contrib/bench/report.py` from one run"
     " of `python contrib/bench --ceph --json` on two cores. Times are medians"
@@ -64,35 +68,19 @@ def _fleet(results: dict[str, Any]) -> Iterator[str]:
         " own, is in both.\n\n"
         "| | ours | nova's |\n|---|---|---|"
     )
-    for group, names, place in (
-        ("nova-compute's step, to a file", _NAMES, "files"),
-        ("nova-compute's step, to Ceph", _NAMES, "Ceph"),
-    ):
-        ours, novas = (costs[group, name] for name in names)
-        yield _row(
-            f"CPU hours an hour, drives in {place}",
-            *(spawns * one["cpu"] / _HOUR for one in (ours, novas)),
-            ".1f",
-        )
-        yield _row(
-            f"GB written an hour, drives in {place}",
-            *(spawns * one["size"] / 1e9 for one in (ours, novas)),
-            ".1f",
-        )
-    yield _row(
-        "flushes an hour, drives in files",
-        spawns * facts["flushes of a spawn"],
-        0,
-        ",.0f",
-    )
-    yield _row(
-        "operations of OSDs a second, drives in Ceph",
-        *(
-            spawns * facts[f"nova-compute's step, to Ceph: {name}"] / _HOUR
-            for name in _NAMES
-        ),
-        ",.0f",
-    )
+    for group, place in ((_STEP, "files"), (_STEP_RBD, "Ceph")):
+        both = [costs[group, name] for name in _NAMES]
+        hours = [f"{spawns * one['cpu'] / _HOUR:.1f}" for one in both]
+        written = [f"{spawns * one['size'] / 1e9:.1f}" for one in both]
+        yield _row(f"CPU hours an hour, drives in {place}", hours)
+        yield _row(f"GB written an hour, drives in {place}", written)
+    flushes = f"{spawns * facts['flushes of a spawn']:,}"
+    yield _row("flushes an hour, drives in files", [flushes, "0"])
+    operations = [
+        f"{spawns * facts[f'{_STEP_RBD}: {name}'] / _HOUR:,.0f}"
+        for name in _NAMES
+    ]
+    yield _row("operations of OSDs a second, drives in Ceph", operations)
     yield (
         "\nnova's driver flushes nothing: after a power failure its drives may"
         " be empty. The message bus carries nothing for a spawn. For a live"
@@ -103,16 +91,12 @@ def _fleet(results: dict[str, Any]) -> Iterator[str]:
     yield from _restart(costs, facts)
 
 
-_NAMES = ("our driver, flushed", "nova's driver, not flushed")
-
-
 def _restart(
     costs: dict[tuple[str, str], dict[str, Any]], facts: dict[str, int]
 ) -> Iterator[str]:
     again = costs["a drive that is there and fresh", "spawn"]
-    step = "nova-compute's step, to a file"
-    rendering = costs[step, "nova's InstanceMetadata, in both"]
-    spawn = costs[step, _NAMES[0]]
+    rendering = costs[_STEP, "nova's InstanceMetadata, in both"]
+    spawn = costs[_STEP, _NAMES[0]]
     fresh = GUESTS * (again["seconds"] + rendering["seconds"])
     stale = GUESTS * (again["seconds"] + spawn["seconds"])
     yield (
@@ -130,8 +114,8 @@ def _restart(
     )
 
 
-def _row(name: str, ours: float, novas: float, form: str) -> str:
-    return f"| {name} | {ours:{form}} | {novas:{form}} |"
+def _row(name: str, cells: Sequence[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
