@@ -67,11 +67,20 @@ def files(
         network_data_json = json_file.encode(
             network_data.document(request.network, one_address=one_address)
         )
+    seed = base64.b64encode(random_seed).decode()
+    meta_data: dict[str, Any] = {}
+    meta_data_json = b""
     for directory in (*VERSIONS, "latest"):
         version = EPOXY if directory == "latest" else directory
         below = f"openstack/{directory}"
-        meta_data = _meta_data(request, hostname, random_seed, version)
-        yield f"{below}/meta_data.json", json_file.encode(meta_data)
+        before, meta_data = (
+            meta_data,
+            _meta_data(request, hostname, seed, version),
+        )
+        # Some versions differ from the one before, and some don't.
+        if meta_data != before:
+            meta_data_json = json_file.encode(meta_data)
+        yield f"{below}/meta_data.json", meta_data_json
         if request.user_data is not None:
             yield f"{below}/user_data", request.user_data
         if version >= HAVANA:
@@ -85,7 +94,7 @@ def files(
 def _meta_data(
     request: ConfigDriveRequest,
     hostname: str,
-    random_seed: bytes,
+    seed: str,
     version: str,
 ) -> dict[str, Any]:
     meta_data: dict[str, Any] = {
@@ -114,7 +123,7 @@ def _meta_data(
             for number, file in enumerate(request.injected_files, first)
         ]
     if version >= GRIZZLY:
-        meta_data["random_seed"] = base64.b64encode(random_seed).decode()
+        meta_data["random_seed"] = seed
     if version >= LIBERTY:
         meta_data["project_id"] = request.project_id
     if version >= NEWTON_ONE:

@@ -7,6 +7,7 @@ nothing of a link, cloud-init does not configure it.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -20,6 +21,9 @@ from cfgdrive_virt.model.network import (
     NetworkInfo,
     Subnet,
 )
+
+#: Instances of a network have the same subnets.
+_ip_network = functools.lru_cache(maxsize=1024)(ipaddress.ip_network)
 
 
 def document(network: NetworkInfo, *, one_address: bool) -> dict[str, Any]:
@@ -103,7 +107,7 @@ def _routed(subnets: Sequence[Subnet]) -> list[Subnet]:
     listed = [one for one in subnets if one.type not in DHCP_TYPES]
     for subnet in sorted(listed, key=lambda one: one.type not in STATIC_TYPES):
         if any(
-            not ipaddress.ip_network(destination).prefixlen
+            not _ip_network(destination).prefixlen
             for destination, _ in _all_routes(subnet)
         ):
             found.setdefault(subnet.version, subnet)
@@ -131,7 +135,7 @@ def _network(
     assert subnet.cidr is not None
     return entry | {
         "ip_address": subnet.ip_address,
-        "netmask": str(ipaddress.ip_network(subnet.cidr).netmask),
+        "netmask": str(_ip_network(subnet.cidr).netmask),
         "routes": list(_routes(subnet, routed)),
         "services": _services(subnet.dns + network.dns),
     }
@@ -143,7 +147,7 @@ def _routes(
     """Yield a subnet's routes, one default route at most."""
     takes_default = any(subnet is one for one in routed)
     for destination, gateway in _all_routes(subnet):
-        network = ipaddress.ip_network(destination)
+        network = _ip_network(destination)
         if not network.prefixlen:
             if not takes_default:
                 continue
