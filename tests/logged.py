@@ -64,7 +64,7 @@ def secrets_used() -> Iterator[set[bytes]]:
 
     def collect(made: value.Value) -> None:
         original(made)
-        for name, spec in value._specs(type(made)):
+        for name, spec in made._specs().items():
             if spec.secret:
                 found.update(_leaves(getattr(made, name)))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
@@ -31,6 +32,7 @@ class _Spec:
     rule: Rule
     secret: bool = False
     optional: bool = False
+    required: bool = False
     of: type[Value] | Mapping[str, type[Value]] | None = None
     many: bool = False
 
@@ -56,7 +58,8 @@ def checked(
     secret: bool = False,
 ) -> Any:
     """Declare a scalar field; a default of None makes it optional."""
-    spec = _Spec(rule, secret, default is None)
+    required = default is default_factory is dataclasses.MISSING
+    spec = _Spec(rule, secret, default is None, required)
     return _field(spec, default, default_factory)
 
 
@@ -112,7 +115,7 @@ class Value:
 
     def __post_init__(self) -> None:
         problems: list[Problem] = []
-        for name, spec in _specs(type(self)):
+        for name, spec in self._specs().items():
             given = getattr(self, name)
             try:
                 kept = _apply(spec, given)
@@ -129,10 +132,11 @@ class Value:
         """Yield problems between fields that are valid by themselves."""
         return iter(())
 
-
-def _specs(kind: type[Value]) -> Iterator[tuple[str, _Spec]]:
-    for field in dataclasses.fields(kind):
-        yield field.name, field.metadata[_SPEC]
+    @classmethod
+    @functools.cache
+    def _specs(cls) -> Mapping[str, _Spec]:
+        fields = dataclasses.fields(cls)
+        return {field.name: field.metadata[_SPEC] for field in fields}
 
 
 def _apply(spec: _Spec, given: Any) -> Any:
@@ -191,11 +195,10 @@ def _read(
         )
         return None
     before = len(problems)
-    specs = dict(_specs(kind))
+    specs = kind._specs()
     problems.extend(_unknown(specs, document, path))
     arguments: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):
-        name, spec = field.name, specs[field.name]
+    for name, spec in specs.items():
         where = f"{path}.{name}" if path else name
         # An absent key and an empty one ("user_data:") mean the same.
         if document.get(name) is not None:
@@ -203,7 +206,7 @@ def _read(
             value = _read_field(spec, document[name], where, problems)
             if len(problems) == found:
                 arguments[name] = value
-        elif field.default is field.default_factory is dataclasses.MISSING:
+        elif spec.required:
             problems.append(Problem(where, "", "must be given"))
     if len(problems) == before:
         try:
