@@ -7,20 +7,34 @@ import traceback
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgdrive_virt import ConfigDriveRequest
+from cfgdrive_virt.adapters.cli import instance_file
 from cfgdrive_virt.adapters.cli.instance_file import load
 from cfgdrive_virt.exception import InvalidRequest
 
 from ...samples import UUID, document, request
 
 ANCHORS = "must not contain anchors or aliases (&, *); quote the text"
+KEYS = "must not have a list or mapping as a key"
 TAGS = "must not contain tags (!); quote the text"
 
 LEAST = f"uuid: {UUID}\nname: web-1\nhostname: web-1\n"
 SECRET = "hunter2"
+
+
+@pytest.fixture(params=["libyaml", "python"], autouse=True)
+def parser(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Run every test with libyaml's parser, and as if it were not there."""
+    assert instance_file._FAST is yaml.CSafeLoader
+    if request.param == "python":
+        monkeypatch.setattr(instance_file, "_FAST", None)
+    return str(request.param)
 
 
 def read(text: str | bytes) -> ConfigDriveRequest:
@@ -169,7 +183,16 @@ def test_binary_is_bytes() -> None:
         ("a: !!str b", f"line 1: {TAGS}"),
         ("a: !!python/name:os.system x", f"line 1: {TAGS}"),
         ("a: b\n!d c: e", f"line 2: {TAGS}"),
+        ("a: ! b", f"line 1: {TAGS}"),
+        ("a: ! 'b'", f"line 1: {TAGS}"),
+        ("a: ! [b]", f"line 1: {TAGS}"),
+        ("a: ! {b: c}", f"line 1: {TAGS}"),
+        ("a: !!binary [b]", f"line 1: {TAGS}"),
+        ("a: b\n? [c]\n: d", f"line 2: {KEYS}"),
+        ("a: b\n? {c: d}\n: e", f"line 2: {KEYS}"),
+        ("a: b\n---\nc: d", "line 2: must not have a second document"),
         ("a: {b: c}\n<<: {d: e}", "line 2: must not contain merge keys (<<)"),
+        ("a: <<", "line 1: must not contain merge keys (<<)"),
         ('{"name": NaN}', "must not contain NaN, which is not valid JSON"),
         (
             '{"a": [-Infinity]}',
@@ -186,6 +209,61 @@ def test_what_could_be_read_in_two_ways_is_refused(
     text: str | bytes, problem: str
 ) -> None:
     assert refusal(text) == f"  {problem}"
+
+
+def outcome(text: str) -> str:
+    """Return what a YAML file is read as, or why it is not."""
+    try:
+        return repr(instance_file._parse_yaml(text))
+    except RecursionError:
+        return "nested too deeply"
+    except InvalidRequest as error:
+        return str(error)
+
+
+def test_libyaml_reads_a_file(parser: str, monkeypatch: Any) -> None:
+    monkeypatch.delattr(yaml, "SafeLoader")
+    if parser == "libyaml":
+        assert read(LEAST) == request()
+    else:
+        with pytest.raises(AttributeError):
+            read(LEAST)
+
+
+#: What libyaml accepts, or reads in another way.
+READ_OTHERWISE = {
+    "tab": "a: b\t",
+    "tab-behind-a-block": "a: |\t\n  b",
+    "comment": "a: |#b\n  c",
+    "comment-behind-a-chomp": "a: >-#b\n  c",
+    "comment-behind-a-digit": "a: |2#b\n  c",
+    "comment-behind-a-plus": "a: |+#b\n  c",
+    "question-mark": "{a: b? }",
+    "byte-order-mark": "a: b\n\ufeff",
+    "byte-order-marks": "\ufeff\ufeffa: b",
+}
+
+
+@pytest.mark.parametrize("name", READ_OTHERWISE)
+def test_what_libyaml_reads_otherwise_is_read_as_without_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = outcome(READ_OTHERWISE[name])
+    monkeypatch.setattr(instance_file, "_FAST", None)
+    assert found == outcome(READ_OTHERWISE[name])
+
+
+def test_many_directives_are_not_for_libyaml(
+    parser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It compares each one with all before it.
+    def refuse(_: str) -> None:
+        raise AssertionError
+
+    if parser == "libyaml":
+        monkeypatch.setattr(instance_file, "_FAST", refuse)
+    lines = [f"%TAG !{number}! x\n" for number in range(9)]
+    assert read(f"{''.join(lines)}---\n{LEAST}") == request()
 
 
 def test_a_few_lines_do_not_become_terabytes() -> None:
@@ -419,6 +497,15 @@ _TOKENS = st.sampled_from(
 @given(st.lists(_TOKENS, max_size=14).map("".join))
 def test_anything_that_looks_like_yaml_is_loaded_or_refused(text: str) -> None:
     loads_or_refuses(text.encode())
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(_TOKENS, max_size=14).map("".join))
+def test_anything_is_read_alike_with_libyaml_and_without(text: str) -> None:
+    found = outcome(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instance_file, "_FAST", None)
+        assert found == outcome(text)
 
 
 _JSON = st.recursive(
