@@ -17,7 +17,7 @@ PACKAGE = ROOT / "cfgdrive_virt"
 
 #: From bottom to top; rooms on one floor don't know each other.
 FLOORS = (
-    {"exception"},
+    {"exception", "lazy"},
     {"model"},
     {"conf", "image", "libvirt_xml", "metadata", "policy", "store"},
     {"readers", "settings"},
