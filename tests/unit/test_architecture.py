@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
 import cfgdrive_virt
 from cfgdrive_virt import exception
+from cfgdrive_virt.adapters import libvirt
+from cfgdrive_virt.adapters.cli.main import COMMANDS
 
 from .samples import ROOT
 
 PACKAGE = ROOT / "cfgdrive_virt"
+CLI = "adapters/cli/"
 
 #: From bottom to top; rooms on one floor don't know each other.
 FLOORS = (
@@ -141,6 +146,45 @@ def test_below_the_driver_there_is_no_clock_chance_or_environment(
     assert used(module, "time") <= PURE_TIME | WAITING.get(module, set())
     for library, names in IMPURE_NAMES.items():
         assert not used(module, library) & names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_import_hides_from_these_tests(module: str) -> None:
+    dynamic = {"importlib", "importlib.import_module"} & set(imports(module))
+    assert not dynamic or module == "lazy.py"
+    named = {
+        node.id
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Name)
+    }
+    assert "__import__" not in named
+    # Their names are those of the packages' own imports, or of commands.
+    by_name = ("__init__.py", "adapters/libvirt/__init__.py")
+    assert "lazy" not in named or module in (*by_name, f"{CLI}main.py")
+
+
+def test_commands_are_modules_of_the_command_line() -> None:
+    for _, module, _ in COMMANDS.values():
+        assert f"{CLI}{module}.py" in MODULES
+
+
+@pytest.mark.parametrize("package", [cfgdrive_virt, libvirt])
+def test_a_package_gives_the_names_that_type_checkers_see(
+    package: ModuleType,
+) -> None:
+    path = package.__name__.partition(".")[2].replace(".", "/")
+    module = f"{path}/__init__.py".removeprefix("/")
+    seen = {
+        name.rpartition(".")[-1]: name.rpartition(".")[0]
+        for name in imports(module)
+        if name.startswith("cfgdrive_virt.") and name != "cfgdrive_virt.lazy"
+    }
+    assert sorted(seen) == sorted(package.__all__) == dir(package)
+    for name, home in seen.items():
+        found = getattr(importlib.import_module(home), name)
+        assert getattr(package, name) is found
+    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no"):
+        package.no_such_name  # noqa: B018
 
 
 def test_a_stranger_climbs_seven_floors_at_most() -> None:

@@ -42,7 +42,7 @@ from cfgdrive_virt.store.os_error import explained
     help="Image format. Default: the one that plan shows.",
 )
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def build(
     driver: ConfigDriveDriver,
     instance: str,
@@ -81,7 +81,7 @@ def build(
 @click.command()
 @options.instance
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
     """Show the planned drive, its XML and why.
 
@@ -102,7 +102,7 @@ def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
 @options.instance
 @options.readers
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def lint(
     driver: ConfigDriveDriver,
     instance: str,
@@ -140,7 +140,7 @@ def lint(
     help="Write the files, including all secrets, to a new directory.",
 )
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def inspect(
     driver: ConfigDriveDriver,
     drive: str,
@@ -178,7 +178,7 @@ def inspect(
 @options.readers
 @click.option("--show-secrets", is_flag=True, help="Do not mask secrets.")
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def verify(
     driver: ConfigDriveDriver,
     drive: str,

@@ -7,8 +7,9 @@ import sys
 
 import click
 
+from cfgdrive_virt.adapters import libvirt
 from cfgdrive_virt.adapters.cli import inputs, options, terminal
-from cfgdrive_virt.adapters.libvirt import LibvirtService, connected
+from cfgdrive_virt.adapters.cli.connection import connected
 from cfgdrive_virt.driver.driver import ConfigDriveDriver, Drive
 from cfgdrive_virt.model.request import ONE_SHOT
 from cfgdrive_virt.model.status import FRESH
@@ -28,7 +29,7 @@ _MAX_DOMAIN_BYTES = 16 * 1024 * 1024
 )
 @click.option("--rebuild", is_flag=True, help="Replace an existing drive.")
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def spawn(
     driver: ConfigDriveDriver,
     instance: str,
@@ -46,7 +47,7 @@ def spawn(
         None if domain is None else inputs.read_file(domain, _MAX_DOMAIN_BYTES)
     )
     with connected(connect) as connection:
-        service = LibvirtService(connection, driver)
+        service = libvirt.LibvirtService(connection, driver)
         spawned = service.spawn(request, xml, rebuild=rebuild)
     built = None if spawned.drive is None else spawned.drive.built
     if as_json:
@@ -66,7 +67,7 @@ def spawn(
 @click.command()
 @options.instance
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def status(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
     """Show if a drive is fresh, stale, damaged or missing.
 
@@ -96,7 +97,7 @@ def status(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
 @options.connect
 @options.force
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def refresh(
     driver: ConfigDriveDriver,
     instance: str,
@@ -107,7 +108,7 @@ def refresh(
     """Update a drive, also in a running guest."""
     request = inputs.load_instance(instance)
     with connected(connect) as connection:
-        service = LibvirtService(connection, driver)
+        service = libvirt.LibvirtService(connection, driver)
         drive = service.refresh(request, force=force)
     _print_result(drive, as_json=as_json)
 
@@ -125,7 +126,7 @@ def refresh(
 )
 @options.force
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def forget_secrets(
     driver: ConfigDriveDriver,
     uuid: str,
@@ -140,7 +141,7 @@ def forget_secrets(
     """
     driver.location(uuid)
     with connected(connect) as connection:
-        service = LibvirtService(connection, driver)
+        service = libvirt.LibvirtService(connection, driver)
         drive = service.forget_secrets(uuid, names or None, force=force)
     _print_result(drive, as_json=as_json)
 
@@ -149,7 +150,7 @@ def forget_secrets(
 @click.argument("uuid")
 @options.connect
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def destroy(
     driver: ConfigDriveDriver, uuid: str, connect: str, as_json: bool
 ) -> None:
@@ -159,7 +160,7 @@ def destroy(
     """
     driver.location(uuid)
     with connected(connect) as connection:
-        destroyed = LibvirtService(connection, driver).destroy(uuid)
+        destroyed = libvirt.LibvirtService(connection, driver).destroy(uuid)
     if as_json:
         terminal.print_json(dataclasses.asdict(destroyed))
         return

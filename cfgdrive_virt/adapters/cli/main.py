@@ -15,14 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
-from cfgdrive_virt.adapters.cli import (
-    drives,
-    inputs,
-    instances,
-    prune,
-    terminal,
-)
-from cfgdrive_virt.adapters.libvirt import silence
+from cfgdrive_virt import lazy
+from cfgdrive_virt.adapters.cli.printable import printable
 from cfgdrive_virt.exception import (
     ConfigDriveError,
     InvalidConfiguration,
@@ -30,6 +24,46 @@ from cfgdrive_virt.exception import (
     InvalidRequest,
     UnsupportedCombination,
 )
+
+#: The first line of each command's help, and its module and function, which
+#: are loaded, with the libraries that they need, when the command is called.
+COMMANDS = {
+    "build": ("Build a drive into a file.", "drives", "build"),
+    "plan": ("Show the planned drive, its XML and why.", "drives", "plan"),
+    "lint": ("Show what readers would lose of a drive.", "drives", "lint"),
+    "inspect": (
+        "Show the files of a drive, secrets masked.", "drives", "inspect",
+    ),
+    "verify": (
+        "Check a drive, and compare it with an instance.", "drives", "verify",
+    ),
+    "spawn": (
+        "Define a domain, build its drive and start it.",
+        "instances", "spawn",
+    ),
+    "status": (
+        "Show if a drive is fresh, stale, damaged or missing.",
+        "instances", "status",
+    ),
+    "refresh": (
+        "Update a drive, also in a running guest.", "instances", "refresh",
+    ),
+    "forget-secrets": (
+        "Remove one-shot secrets from a drive.",
+        "instances", "forget_secrets",
+    ),
+    "destroy": (
+        "Remove a domain that spawn made, and its drives.",
+        "instances", "destroy",
+    ),
+    "list": (
+        "List the drives of this host or of the Ceph pool.",
+        "prune", "list_drives",
+    ),
+    "prune": (
+        "Show or remove drives without an instance.", "prune", "prune",
+    ),
+}  # fmt: skip
 
 _WRONG_CALL = (
     InvalidConfiguration,
@@ -48,7 +82,31 @@ class _WrongCall(click.ClickException):
 
 
 class _Group(click.Group):
-    """Print our own errors without a traceback: one means a bug."""
+    """Load commands when they are called, and print their errors.
+
+    Our own errors are printed without a traceback: one means a bug.
+    """
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(
+        self, _ctx: click.Context, cmd_name: str
+    ) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        _, module, function = COMMANDS[cmd_name]
+        command: click.Command = lazy.load(
+            f"cfgdrive_virt.adapters.cli.{module}", function
+        )
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        with formatter.section("Commands"):
+            names = self.list_commands(ctx)
+            formatter.write_dl([(name, COMMANDS[name][0]) for name in names])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         if sys.stdout is None:
@@ -68,13 +126,15 @@ class _Group(click.Group):
         except ConfigDriveError as error:
             wrong_call = isinstance(error, _WRONG_CALL)
             kind = _WrongCall if wrong_call else _Failure
-            raise kind(terminal.printable(str(error), lines=True)) from error
+            raise kind(printable(str(error), lines=True)) from error
         except OSError as error:
             # Without a file name, it comes from standard output.
             if error.filename is None:
                 raise
-            name = terminal.printable(str(error.filename))
+            name = printable(str(error.filename))
             raise _Failure(f"{name}: {error.strerror}") from error
+        except ImportError as error:
+            raise _Failure(f"can't load a library: {error}") from error
         return result
 
 
@@ -106,7 +166,6 @@ def main(
     INSTANCE is an instance file (YAML or JSON). DRIVE is an image file or
     rbd:POOL/VOLUME. Either may be - for standard input.
     """
-    silence()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup, for example, SIGHUP is ignored and must stay ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -116,24 +175,7 @@ def main(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(levelname)s: %(message)s",
     )
-    ctx.obj = inputs.make_driver(config_files)
-
-
-for _command in (
-    drives.build,
-    drives.plan,
-    drives.lint,
-    drives.inspect,
-    drives.verify,
-    instances.spawn,
-    instances.status,
-    instances.refresh,
-    instances.forget_secrets,
-    instances.destroy,
-    prune.list_drives,
-    prune.prune,
-):
-    main.add_command(_command)
+    ctx.obj = config_files
 
 
 def _end(number: int, _: object) -> NoReturn:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
 import click
 
 from cfgdrive_virt.adapters.cli import inputs
+from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.readers import READERS, Reader
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _ALL = "all"
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
@@ -23,6 +30,21 @@ def _readers(
 ) -> tuple[Reader, ...]:
     chosen = READERS if _ALL in names else dict.fromkeys(names)
     return tuple(READERS[name] for name in chosen)
+
+
+def pass_driver(
+    command: Callable[Concatenate[ConfigDriveDriver, _P], _R],
+) -> Callable[_P, _R]:
+    """Give a command the driver that the files of --config-file configure."""
+
+    @click.pass_obj
+    def call(
+        config_files: tuple[str, ...], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        return command(inputs.make_driver(config_files), *args, **kwargs)
+
+    functools.update_wrapper(call, command)
+    return call
 
 
 instance = click.argument("instance", type=_file)

@@ -12,8 +12,10 @@ from typing import Any
 import click
 
 from cfgdrive_virt import policy
+from cfgdrive_virt.adapters import libvirt
 from cfgdrive_virt.adapters.cli import drive_view, inputs, options, terminal
-from cfgdrive_virt.adapters.libvirt import connected, instances
+from cfgdrive_virt.adapters.cli.connection import connected
+from cfgdrive_virt.adapters.cli.printable import printable
 from cfgdrive_virt.driver import orphans, stores
 from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.model.settings import Settings
@@ -24,7 +26,7 @@ _HOUR = 3600
 
 @click.command("list")
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
     """List the drives of this host or of the Ceph pool.
 
@@ -37,7 +39,7 @@ def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
         for drive in stores.store_of(driver.settings).drives():
             if drive.problem:
                 failed = True
-                click.echo(terminal.printable(drive.problem), err=True)
+                click.echo(printable(drive.problem), err=True)
             yield drive_view.stored(drive)
 
     terminal.print_rows(rows(), as_json=as_json)
@@ -77,7 +79,7 @@ def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
     help="Remove the drives. Default: only show them.",
 )
 @options.as_json
-@click.pass_obj
+@options.pass_driver
 def prune(
     driver: ConfigDriveDriver,
     uris: tuple[str, ...],
@@ -159,5 +161,5 @@ def _living(
     alive = set() if living is None else inputs.load_uuids(living)
     for uri in uris:
         with connected(uri) as connection:
-            alive |= instances(connection)
+            alive |= libvirt.instances(connection)
     return alive

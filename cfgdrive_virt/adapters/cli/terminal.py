@@ -19,24 +19,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cfgdrive_virt.adapters.cli.drive_view import MASK
+from cfgdrive_virt.adapters.cli.printable import printable
 from cfgdrive_virt.driver.driver import Plan
 from cfgdrive_virt.metadata import layout_in
 
 #: Lines of a file that are printed.
 _MAX_LINES = 1000
-
-
-def printable(text: str, *, lines: bool = False) -> str:
-    """Escape the characters of a text that could control a terminal.
-
-    :param lines: whether to keep line breaks
-    """
-    return "".join(
-        char
-        if char.isprintable() or (lines and char == "\n")
-        else char.encode("unicode-escape").decode()
-        for char in text
-    )
 
 
 def print_json(document: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cfgdrive_virt.adapters.cli.main import main
+from cfgdrive_virt.adapters.cli.main import COMMANDS, main
 
 from ...processes import as_nobody, command
 from ...samples import SAMPLE, UUID, secrets_in
@@ -136,7 +136,7 @@ def test_the_list_of_commands_cuts_no_help_short(
     monkeypatch.setenv("COLUMNS", "80")
     _, _, listed = run("--help").stdout.partition("\nCommands:\n")
     lines = listed.splitlines()
-    assert len(lines) == len(main.commands)
+    assert len(lines) == len(COMMANDS)
     assert [line for line in lines if line.endswith("...")] == []
 
 

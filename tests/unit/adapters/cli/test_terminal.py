@@ -12,7 +12,7 @@ import pytest
 
 from cfgdrive_virt import Decision, Verdict
 from cfgdrive_virt.adapters.cli import terminal
-from cfgdrive_virt.adapters.cli.terminal import printable
+from cfgdrive_virt.adapters.cli.printable import printable
 from cfgdrive_virt.driver.driver import Plan
 
 from .commands import HOSTILE
