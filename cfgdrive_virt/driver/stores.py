@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from cfgdrive_virt.exception import InvalidConfiguration
-from cfgdrive_virt.model.drive import NAME, CephAccess
+from cfgdrive_virt.model.drive import NAME, RESIZE_SUFFIX, CephAccess
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.store import file_system
 from cfgdrive_virt.store.base import Store
 from cfgdrive_virt.store.ceph.store import RbdStore
-from cfgdrive_virt.store.file import RESIZE_SUFFIX, FileStore
+from cfgdrive_virt.store.file import FileStore
 from cfgdrive_virt.store.lock import locked
 
 #: Bytes that a drive built by others may have, whatever ours may.

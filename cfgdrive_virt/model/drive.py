@@ -11,6 +11,8 @@ from cfgdrive_virt.model.tree import MetadataTree
 #: and "_", of a volume.
 NAME = "disk.config"
 RESCUE_NAME = "disk.config.rescue"
+#: Nova's suffix for an instance's directory during a resize.
+RESIZE_SUFFIX = "_resize"
 
 ISO9660 = "iso9660"
 VFAT = "vfat"

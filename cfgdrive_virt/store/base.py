@@ -6,10 +6,18 @@ UUID or, as :meth:`Store.drives` lists it, by its location.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from cfgdrive_virt.model.drive import Location, StoredDrive
+
+#: Is called with the number of directories or volumes that have been looked
+#: at, and the number of all.
+Progress = Callable[[int, int], None]
+
+
+def ignore(done: int, total: int) -> None:
+    """Do nothing with the progress."""
 
 
 class Store(Protocol):
@@ -43,7 +51,7 @@ class Store(Protocol):
         :raises DriveInUse: if a Ceph client has it open
         """
 
-    def drives(self) -> Iterator[StoredDrive]:
+    def drives(self, progress: Progress = ignore) -> Iterator[StoredDrive]:
         """Yield all drives, and what killed writers left of some."""
 
     def look(self, location: Location) -> StoredDrive:

@@ -7,37 +7,28 @@ resize is in ``<uuid>_resize``.  The names are nova's.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from cfgdrive_virt.exception import DriveUnreadable, StoreError
 from cfgdrive_virt.model.drive import (
-    HEAD_SIZE,
     NAME,
-    RESCUE_NAME,
+    RESIZE_SUFFIX,
     FileLocation,
     Location,
     StoredDrive,
-    is_built_here,
 )
-from cfgdrive_virt.store import lock
+from cfgdrive_virt.store import file_listing
 from cfgdrive_virt.store.atomic_write import write_file
-from cfgdrive_virt.store.directory import Directory, close, kind
+from cfgdrive_virt.store.base import Progress, ignore
+from cfgdrive_virt.store.directory import Directory, kind
+from cfgdrive_virt.store.file_listing import TEMPORARY
 from cfgdrive_virt.store.os_error import MissingError, explained
 
-#: Nova's suffix for an instance's directory during a resize.
-RESIZE_SUFFIX = "_resize"
-
-_TEMPORARY = ".new"
 #: Suffix of the file that marks a migrating drive: see migration_files.
 MIGRATING = ".migrating"
-_INSTANCE = re.compile(
-    rf"[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?:{RESIZE_SUFFIX})?"
-)
 
 
 class FileStore:
@@ -110,7 +101,7 @@ class FileStore:
             with home_of(path) as home:
                 if home is None:
                     return
-                for suffix in (_TEMPORARY, MIGRATING):
+                for suffix in (TEMPORARY, MIGRATING):
                     home.remove(self._name + suffix)
             # A resize that was ended before it moved a drive there.
             with Directory.of(self.root) as root:
@@ -145,7 +136,7 @@ class FileStore:
                 home,
                 path.name,
                 parts,
-                temporary=self._name + _TEMPORARY,
+                temporary=self._name + TEMPORARY,
                 owner=root,
                 check=check,
             )
@@ -185,24 +176,15 @@ class FileStore:
         path = self.location(uuid).path
         existed = self.exists(uuid)
         with explained(f"can't remove {path}"):
-            _remove(path, (_TEMPORARY, MIGRATING))
+            _remove(path, (TEMPORARY, MIGRATING))
         return existed
 
-    def drives(self) -> Iterator[StoredDrive]:
+    def drives(self, progress: Progress = ignore) -> Iterator[StoredDrive]:
         """Yield all drives, and the leftovers of killed writers.
 
-        Skip what isn't a regular file in a directory that isn't a link.  One
-        that can't be accessed has a ``problem``.
-
-        :raises StoreError: if none can be accessed
+        See :func:`cfgdrive_virt.store.file_listing.drives`.
         """
-        with explained(f"can't list {self.root}"):
-            root = Directory.of(self.root)
-        with root:
-            with explained(f"can't list {self.root}"):
-                names = os.listdir(root.handle)
-            for name in sorted(filter(_INSTANCE.fullmatch, names)):
-                yield from _listed(root, name)
+        return file_listing.drives(self.root, progress)
 
     def look(self, location: Location) -> StoredDrive:
         """Return the current state of a file that :meth:`drives` yielded.
@@ -214,7 +196,7 @@ class FileStore:
         with _reading(f"can't access {location}"), home_of(path) as home:
             if home is None:
                 raise MissingError(f"{location} is missing")
-            return _stored(home, location)
+            return file_listing.stored(home, location)
 
     def remove(self, location: Location) -> bool:
         """Remove one file that :meth:`drives` yielded.
@@ -315,71 +297,6 @@ def _remove(path: Path, suffixes: Iterable[str]) -> bool:
     return existed
 
 
-def _listed(root: Directory, name: str) -> list[StoredDrive]:
-    """Return the drives in one instance's directory, and leftovers."""
-    directory = root.path.absolute() / name
-    files = [
-        FileLocation(name[:36], directory / f"{kind_of_drive}{suffix}")
-        for kind_of_drive in (NAME, RESCUE_NAME)
-        for suffix in ("", _TEMPORARY)
-    ]
-    try:
-        with explained(f"can't access {directory}"):
-            status = root.status(name)
-            if status is None or not stat.S_ISDIR(status.st_mode):
-                return []
-            with root.below(name) as home:
-                found = [_found(home, location) for location in files]
-    except MissingError:
-        return []
-    except StoreError as error:
-        return [_not_accessible(files[0], error)]
-    return [drive for drive in found if drive is not None]
-
-
-def _found(home: Directory, location: FileLocation) -> StoredDrive | None:
-    """Return what is known of a file; None if it isn't a regular one."""
-    try:
-        with explained(f"can't access {location}"):
-            status = home.status(location.path.name)
-            if status is None or not stat.S_ISREG(status.st_mode):
-                return None
-            try:
-                return _stored(home, location)
-            except PermissionError:
-                # Its builder is unknown, so it is not ours to remove.
-                return StoredDrive(
-                    location,
-                    status.st_size,
-                    status.st_mtime,
-                    ours=False,
-                    users=(),
-                )
-    except MissingError:
-        return None
-    except StoreError as error:
-        return _not_accessible(location, error)
-
-
-def _not_accessible(location: FileLocation, error: StoreError) -> StoredDrive:
-    return StoredDrive(location, 0, 0, False, (), problem=str(error))
-
-
-def _stored(home: Directory, location: FileLocation) -> StoredDrive:
-    handle = home.open(location.path.name, os.O_RDONLY)
-    try:
-        status = os.fstat(handle)
-        return StoredDrive(
-            location,
-            size=status.st_size,
-            modified=status.st_mtime,
-            ours=is_built_here(os.pread(handle, HEAD_SIZE, 0)),
-            users=_lock_holders(handle),
-        )
-    finally:
-        close(handle)
-
-
 @contextlib.contextmanager
 def _reading(lead: str) -> Iterator[None]:
     try:
@@ -389,16 +306,3 @@ def _reading(lead: str) -> Iterator[None]:
         if isinstance(error.__cause__, PermissionError):
             raise DriveUnreadable(str(error)) from error
         raise
-
-
-def _lock_holders(handle: int) -> tuple[str, ...]:
-    """Return the processes that lock a file, as QEMU does with its disks.
-
-    Source: fcntl(2); the holders of open file description locks are unknown.
-    """
-    asked = lock.record(fcntl.F_WRLCK)
-    answer = fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked)
-    kind_of_lock, pid = lock.kind_and_holder(answer)
-    if kind_of_lock == fcntl.F_UNLCK:
-        return ()
-    return (f"process {pid}" if pid > 0 else "a process that locked it",)

@@ -10,7 +10,7 @@ from nova.virt.libvirt import driver as libvirt_driver
 
 from cfgdrive_virt.driver.lifecycle import Lifecycle
 from cfgdrive_virt.driver.live_migration import LiveMigration
-from cfgdrive_virt.store.file import RESIZE_SUFFIX
+from cfgdrive_virt.model.drive import RESIZE_SUFFIX
 
 #: What nova has no name for.
 OWN = {"must_fetch", "read_migrating"}

@@ -10,8 +10,10 @@ import socket
 import subprocess
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,3 +169,75 @@ def qemu_using(path: Path, *, read_only: bool) -> Iterator[None]:
         finally:
             server.terminate()
             server.communicate(timeout=30)
+
+
+def scattered(instances: Path, number: int) -> None:
+    """Make drives of many instances: names of one file."""
+    original = instances / "original"
+    original.write_bytes(BUILT_HERE["vfat"])
+    for n in range(number):
+        home = instances / f"{n:08x}{UUID[8:]}"
+        home.mkdir(exist_ok=True)
+        (home / "disk.config").unlink(missing_ok=True)
+        os.link(original, home / "disk.config")
+
+
+def test_each_drive_of_many_takes_the_same_few_system_calls(
+    store: FileStore, instances: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def count(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            made.append(name)
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(module, name, call)
+
+    for name in ("open", "close", "stat", "fstat", "pread", "listdir"):
+        count(os, name)
+    monkeypatch.setattr(os, "scandir", None)
+    count(fcntl, "fcntl")
+
+    def calls(number: int) -> int:
+        scattered(instances, number)
+        made.clear()
+        assert len(list(store.drives())) == number
+        return len(made)
+
+    few, many = calls(10), calls(60)
+    # Its directory, and the four names that a drive may have in it.
+    assert many - few <= 50 * 12
+
+
+def test_of_many_drives_only_names_are_kept_in_memory(
+    store: FileStore, instances: Path
+) -> None:
+    def most(number: int) -> int:
+        scattered(instances, number)
+        tracemalloc.start()
+        try:
+            assert sum(drive.ours for drive in store.drives()) == number
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    most(10)
+    few, many = most(200), most(2000)
+    assert many - few < 1800 * 150
+
+
+def test_progress_is_told_with_the_number_of_all(
+    store: FileStore, instances: Path
+) -> None:
+    scattered(instances, 3)
+    # The first one, of an instance without a drive.
+    (instances / OTHER_UUID).mkdir()
+    seen: list[tuple[int, int]] = []
+    drives = store.drives(lambda *numbers: seen.append(numbers))
+    next(drives)
+    assert seen == [(1, 4)]
+    list(drives)
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]

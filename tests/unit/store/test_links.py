@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from cfgdrive_virt.exception import StoreError
-from cfgdrive_virt.model.drive import RESCUE_NAME
+from cfgdrive_virt.model.drive import RESCUE_NAME, RESIZE_SUFFIX
 from cfgdrive_virt.store import migration_files
-from cfgdrive_virt.store.file import RESIZE_SUFFIX, FileStore
+from cfgdrive_virt.store.file import FileStore
 from cfgdrive_virt.store.file_system import supports_direct_io
 
 from ..processes import NOBODY, Child
