@@ -24,7 +24,7 @@ import pytest
 import rados
 import rbd
 
-from cfgdrive_virt.store.ceph import connection, volumes
+from cfgdrive_virt.store.ceph import ahead, connection, volumes
 
 #: By error number; the bindings raise an OSError of theirs for any other.
 _EXCEPTIONS: dict[str, dict[int, type[Exception]]] = {
@@ -273,6 +273,8 @@ def injector() -> Iterator[Injector]:
     with pytest.MonkeyPatch.context() as patch:
         # Other tests' connections aren't counted, and ours not kept for them.
         patch.setattr(connection, "_kept", {})
+        # The calls of a list come in the same order each time.
+        patch.setattr(ahead, "THREADS", 1)
         patch.setattr(connection, "rados", _Bindings(rados, Rados=client))
         patch.setattr(
             volumes, "rbd", _Bindings(rbd, RBD=operations, Image=image)

@@ -25,6 +25,7 @@ from cfgdrive_virt.model.drive import (
     RbdLocation,
     StoredDrive,
 )
+from cfgdrive_virt.store.base import Progress, ignore
 
 if TYPE_CHECKING:
     from cfgdrive_virt.store.ceph.volumes import Volumes
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _DRIVE = re.compile(
-    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     rf"_(?:{re.escape(NAME)}|{re.escape(RESCUE_NAME)})(?:\.new[1-2]?)?"
 )
 
@@ -128,26 +129,33 @@ class RbdStore:
             self.location(uuid), "remove", lambda at, name: at.delete(name)
         )
 
-    def drives(self) -> Iterator[StoredDrive]:
+    def drives(self, progress: Progress = ignore) -> Iterator[StoredDrive]:
         """Yield the drives of all instances, rescue drives and leftovers.
 
         A volume that doesn't exist any more has the size 0; one that can't be
         accessed for another reason has a ``problem``.
 
+        :param progress: is called after each volume
         :raises StoreError: if the cluster doesn't answer
         """
+        # Threads are for lists alone.
+        from cfgdrive_virt.store.ceph import ahead  # noqa: PLC0415
+
         pool = RbdLocation("", self.pool, "")
-        for name in self._at(pool, "list", lambda at, _: at.names()):
-            if not (found := _DRIVE.fullmatch(name)):
-                continue
-            location = RbdLocation(found[1], self.pool, name)
-            try:
-                drive = self.look(location)
-            except StoreError as error:
-                if _ceph().is_broken(error.__cause__):
-                    raise
-                drive = StoredDrive(location, 0, 0.0, False, (), str(error))
+        listed = self._at(pool, "list", lambda at, _: at.names())
+        names = list(filter(_DRIVE.fullmatch, listed))
+        for number, drive in enumerate(ahead.call(self._listed, names), 1):
             yield drive
+            progress(number, len(names))
+
+    def _listed(self, name: str) -> StoredDrive:
+        location = RbdLocation(name[:36], self.pool, name)
+        try:
+            return self.look(location)
+        except StoreError as error:
+            if _ceph().is_broken(error.__cause__):
+                raise
+            return StoredDrive(location, 0, 0.0, False, (), str(error))
 
     def look(self, location: Location) -> StoredDrive:
         """Return the current state of a volume that :meth:`drives` yielded.
