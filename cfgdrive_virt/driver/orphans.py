@@ -10,6 +10,7 @@ from cfgdrive_virt.driver import stores
 from cfgdrive_virt.exception import StoreError
 from cfgdrive_virt.model.drive import StoredDrive
 from cfgdrive_virt.model.settings import Settings
+from cfgdrive_virt.store.base import Progress, ignore
 
 LOG = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def prune(
     now: float,
     minimum_age: float,
     remove: bool = False,
+    progress: Progress = ignore,
 ) -> Iterator[Pruned]:
     """Find drives that have outlived their instance.
 
@@ -45,9 +47,10 @@ def prune(
     :param now: in seconds since 1970
     :param minimum_age: in seconds, 0 or more; younger drives are kept
     :param remove: also remove the orphans
+    :param progress: is called as drives are looked at
     :raises StoreError: if the drives can't be looked at
     """
-    for drive in stores.store_of(settings).drives():
+    for drive in stores.store_of(settings).drives(progress):
         kept = why_kept(drive, living=living, now=now, minimum_age=minimum_age)
         failure = drive.problem
         if remove and not kept:

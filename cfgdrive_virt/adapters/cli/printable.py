@@ -8,6 +8,8 @@ def printable(text: str, *, lines: bool = False) -> str:
 
     :param lines: whether to keep line breaks
     """
+    if text.isprintable():
+        return text
     return "".join(
         char
         if char.isprintable() or (lines and char == "\n")

@@ -20,6 +20,7 @@ from cfgdrive_virt.driver import orphans, stores
 from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.store import file_system
+from cfgdrive_virt.store.base import Progress
 
 _HOUR = 3600
 
@@ -34,15 +35,16 @@ def list_drives(driver: ConfigDriveDriver, as_json: bool) -> None:
     """
     failed = False
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows(progress: Progress) -> Iterator[dict[str, Any]]:
         nonlocal failed
-        for drive in stores.store_of(driver.settings).drives():
+        for drive in stores.store_of(driver.settings).drives(progress):
             if drive.problem:
                 failed = True
                 click.echo(printable(drive.problem), err=True)
             yield drive_view.stored(drive)
 
-    terminal.print_rows(rows(), as_json=as_json)
+    with terminal.progress(rows=True) as progress:
+        terminal.print_rows(rows(progress), as_json=as_json)
     if failed:
         sys.exit(1)
 
@@ -103,17 +105,19 @@ def prune(
         minimum_age=hours * _HOUR,
     )
     if remove:
-        _check_living(alive, look())
+        with terminal.progress(rows=False) as progress:
+            _check_living(alive, look(progress=progress))
     failed = False
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows(progress: Progress) -> Iterator[dict[str, Any]]:
         nonlocal failed
-        for pruned in look(remove=remove):
+        for pruned in look(remove=remove, progress=progress):
             failed |= pruned.failed
             verdict = pruned.kept or ("removed" if remove else "orphan")
             yield {**drive_view.stored(pruned.drive), "verdict": verdict}
 
-    terminal.print_rows(rows(), as_json=as_json)
+    with terminal.progress(rows=True) as progress:
+        terminal.print_rows(rows(progress), as_json=as_json)
     if failed:
         sys.exit(1)
 

@@ -10,10 +10,11 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.syntax import Syntax
 from rich.text import Text
 from rich.tree import Tree
@@ -22,6 +23,7 @@ from cfgdrive_virt.adapters.cli.drive_view import MASK
 from cfgdrive_virt.adapters.cli.printable import printable
 from cfgdrive_virt.driver.driver import Plan
 from cfgdrive_virt.metadata import layout_in
+from cfgdrive_virt.store.base import Progress, ignore
 
 #: Lines of a file that are printed.
 _MAX_LINES = 1000
@@ -100,6 +102,26 @@ def print_differences(differences: list[dict[str, Any]]) -> None:
         print_lines([f"{where}: {', '.join(sides)}"])
 
 
+@contextlib.contextmanager
+def progress(*, rows: bool) -> Iterator[Progress]:
+    """Show on standard error how many drives have been looked at.
+
+    Only if it is a terminal; in the context, call what it yields.
+
+    :param rows: whether rows are printed meanwhile; on a terminal, they show
+        the progress themselves
+    """
+    # It is None if it is closed.
+    if not (sys.stderr and sys.stderr.isatty()) or (
+        rows and sys.stdout.isatty()
+    ):
+        yield ignore
+        return
+    console = Console(stderr=True, highlight=False)
+    with Live(console=console, transient=True, redirect_stdout=False) as line:
+        yield lambda done, total: line.update(f"{done:,} of {total:,}")
+
+
 def print_rows(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
     """Print a table, or a list in JSON, row by row as they come.
 
@@ -111,6 +133,7 @@ def print_rows(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
         _print_list(rows)
         return
     console = _console()
+    file = console.file
     widths: list[int] = []
     for row in rows:
         names = list(row)
@@ -121,7 +144,9 @@ def print_rows(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
         is_first, widths = not widths, [max(pair) for pair in lengths]
         if is_first:
             console.print(Text(_line(names, widths), "bold"))
-        console.out(_line(cells, widths), highlight=False)
+        # Rich would ask for the terminal's size for each.
+        file.write(f"{_line(cells, widths)}\n")
+        file.flush()
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
@@ -130,16 +155,17 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 
 def _print_list(rows: Iterable[dict[str, Any]]) -> None:
-    console = _console()
+    file = _console().file
     before = "["
     try:
         for row in rows:
             text = json.dumps(row, indent=2).replace("\n", "\n  ")
-            console.out(f"{before}\n  {text}", end="", highlight=False)
+            file.write(f"{before}\n  {text}")
+            file.flush()
             before = ","
     finally:
         # An error must not leave half a list behind.
-        console.out("[]" if before == "[" else "\n]", highlight=False)
+        file.write("[]\n" if before == "[" else "\n]\n")
 
 
 def print_tree(title: str, files: dict[str, dict[str, Any]]) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import pty
+import subprocess
+import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ from cfgdrive_virt.adapters.cli import drive_view, terminal
 from cfgdrive_virt.model.drive import FileLocation, StoredDrive
 from cfgdrive_virt.store import file_system
 
+from ...processes import command
 from ...samples import SAMPLE, UUID
 from .commands import TEST, THEIRS, Run
 
@@ -229,3 +235,114 @@ def test_where_hosts_share_one_libvirt_does_not_know_all(
     told = " ".join(result.stderr.split())
     assert f"{why}: --living FILE must list the instances of all" in told
     assert (instances / UUID).exists()
+
+
+def test_rows_are_not_kept_and_no_terminal_is_asked_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def size(handle: int = 1) -> os.terminal_size:
+        asked.append(handle)
+        return os.terminal_size((80, 25))
+
+    monkeypatch.setattr(os, "get_terminal_size", size)
+
+    def most(number: int, *, as_json: bool) -> tuple[int, int]:
+        rows = ({"name": f"{n:0100}", "size": n} for n in range(number))
+        asked.clear()
+        with (
+            Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            tracemalloc.start()
+            try:
+                terminal.print_rows(rows, as_json=as_json)
+                memory = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+        return memory, len(asked)
+
+    for as_json in (False, True):
+        most(10, as_json=as_json)
+        (memory, questions), (more_memory, more_questions) = (
+            most(200, as_json=as_json),
+            most(2000, as_json=as_json),
+        )
+        assert more_questions == questions
+        assert more_memory < memory + 100_000
+
+
+def on_terminal(
+    *arguments: Any, cwd: Path, both: bool = False
+) -> tuple[int, bytes, bytes]:
+    """Run the command with a terminal for its standard error.
+
+    Return its exit code, its standard output, and what the terminal gets.
+
+    :param both: whether the terminal is its standard output, too
+    """
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command(*map(str, arguments)),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs if both else subprocess.PIPE,
+        stderr=theirs,
+        cwd=cwd,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        # The other end is closed: EIO.
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 4096):
+                shown += part
+        os.close(ours)
+        out, _ = process.communicate(timeout=30)
+    return process.returncode, out or b"", shown
+
+
+@pytest.mark.parametrize("verb", ["list", "prune"])
+def test_progress_is_shown_on_a_terminal_beside_rows_in_a_pipe(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path, verb: str
+) -> None:
+    old_drives(run, instances)
+    options = TEST if verb == "prune" else ()
+    call = ("--config-file", nova_conf, verb, *options, "--json")
+    code, out, shown = on_terminal(*call, cwd=tmp_path)
+    assert code == 0
+    assert len(json.loads(out)) == 2
+    assert b"2 of 2" in shown
+    # And it is removed in the end.
+    assert shown.endswith(b"\x1b[2K")
+
+
+def test_no_progress_is_shown_if_standard_error_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with terminal.progress(rows=False) as progress:
+        progress(1, 2)
+
+
+def test_rows_on_a_terminal_show_the_progress_themselves(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path
+) -> None:
+    old_drives(run, instances)
+    call = ("--config-file", nova_conf, "list")
+    code, _, shown = on_terminal(*call, cwd=tmp_path, both=True)
+    assert code == 0
+    assert str(instances / UUID).encode() in shown
+    assert b" of 2" not in shown
+
+
+def test_the_look_before_a_removal_shows_its_progress(
+    run: Run, nova_conf: Path, instances: Path, tmp_path: Path
+) -> None:
+    old_drives(run, instances)
+    (tmp_path / "living").write_text("00000000-0000-4000-8000-000000000001")
+    call = ("--config-file", nova_conf, "prune", "--living", "living")
+    code, _, shown = on_terminal(*call, "--remove", cwd=tmp_path, both=True)
+    assert code == 2
+    assert b"2 of 2" in shown
+    assert b"none of the existing instances" in shown
