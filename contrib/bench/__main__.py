@@ -20,8 +20,18 @@ sys.path.append("/usr/lib/python3/dist-packages")
 import oracle
 
 import bench
-from bench import ceph, facts, hooks, images, instance, many, steps, table
-from bench.measure import Cost, measure, missed, say
+from bench import (
+    ceph,
+    facts,
+    hooks,
+    images,
+    instance,
+    many,
+    scale,
+    steps,
+    table,
+)
+from bench.measure import Cost, Goal, measure, missed, say
 from cfgdrive_virt import ConfigDriveRequest
 
 GOALS = images.GOALS + hooks.GOALS + steps.GOALS + many.GOALS
@@ -36,19 +46,30 @@ def main() -> None:
     request = instance.sample()
     costs: list[Cost] = []
     found: dict[str, int] = {}
-    with (
-        ceph.running() if arguments.ceph else contextlib.nullcontext()
-    ) as cluster:
-        if not arguments.many:
-            one, found = _measured(request, arguments.repetitions, cluster)
-            costs += one
-        costs += many.spawn_many(request, cluster)
+    goals: tuple[Goal, ...] = GOALS
+    if arguments.scale:
+        goals = scale.goals(arguments.scale)
+        costs, found = scale.measured(
+            request,
+            arguments.scale,
+            arguments.repetitions,
+            in_ceph=arguments.ceph,
+        )
+    else:
+        with (
+            ceph.running() if arguments.ceph else contextlib.nullcontext()
+        ) as cluster:
+            if not arguments.many:
+                costs, found = _measured(
+                    request, arguments.repetitions, cluster
+                )
+            costs += many.spawn_many(request, cluster)
     table.table(costs)
     table.facts(found)
     if arguments.json:
         arguments.json.write_text(table.document(costs, found))
     say("\nGoals:")
-    if missed(costs, GOALS) and not arguments.no_goals:
+    if missed(costs, goals) and not arguments.no_goals:
         sys.exit(1)
 
 
@@ -77,6 +98,13 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help=f"only measure {many.INSTANCES} instances, by one worker and by"
         " many",
+    )
+    parser.add_argument(
+        "--scale",
+        type=int,
+        nargs="+",
+        metavar="DRIVES",
+        help="only measure one drive among so many, such as --scale 1 10000",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the results there too"

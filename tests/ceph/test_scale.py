@@ -64,7 +64,7 @@ def test_only_some_are_looked_at_before_they_are_asked_for(
     store: RbdStore, many: list[str], opened: list[str]
 ) -> None:
     drives = store.drives()
-    next(drives)
+    assert next(drives).location.source == f"{store.pool}/{many[0]}"
     del drives
     assert len(opened) <= ahead.THREADS
 
