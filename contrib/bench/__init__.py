@@ -9,6 +9,9 @@ kept connection.  Ours flushes its files; nova's and other programs don't.
 nova-compute's step is LibvirtDriver._create_configdrive, by nova's class and
 by ours; InstanceMetadata, which renders the files, is in both.
 
+--scale 1 10000 measures instead what hooks of one drive take among so many,
+and list and prune for each; it needs the command cfgdrive-virt in PATH.
+
 Run it with the Python that has nova, and with this package on the path:
 
   PYTHONPATH=. VENV/bin/python contrib/bench --ceph
