@@ -7,7 +7,7 @@ size of a drive.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from cfgdrive_virt import image, readers
@@ -42,7 +42,25 @@ def tree_of(
     layout = layout_of(request)
     if isinstance(request, RenderedRequest):
         return layout.rendered(request)
-    additions = Additions(
+    return layout.files(request, _additions(request, settings, random_seed))
+
+
+def left_out(
+    request: Request, settings: Settings
+) -> Iterator[tuple[str, str]]:
+    """Yield what a request has and its drive doesn't: the field, and why.
+
+    :raises InvalidConfiguration: if the static vendor data cannot be used
+    """
+    if isinstance(request, ConfigDriveRequest):
+        additions = _additions(request, settings, b"")
+        yield from layout_of(request).left_out(request, additions)
+
+
+def _additions(
+    request: ConfigDriveRequest, settings: Settings, random_seed: bytes
+) -> Additions:
+    return Additions(
         random_seed=request.random_seed or random_seed,
         vendor_data=_static_vendor_data(settings),
         vendor_data_static=settings.vendordata_static,
@@ -50,7 +68,6 @@ def tree_of(
         skip_versions=settings.skip_versions,
         one_address=_one_address(request, settings),
     )
-    return layout.files(request, additions)
 
 
 def image_of(

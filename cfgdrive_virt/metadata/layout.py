@@ -89,6 +89,16 @@ class Layout(abc.ABC):
     ) -> MetadataTree:
         """Return all files of a request's drive; all lie below ``own``."""
 
+    def left_out(
+        self, request: ConfigDriveRequest, additions: Additions
+    ) -> Iterator[tuple[str, str]]:
+        """Yield what a request has and its drive doesn't: the field, and why.
+
+        What readers would take wrongly is left out.
+        """
+        del request, additions
+        yield from ()
+
     def rendered(self, request: RenderedRequest) -> MetadataTree:
         """Return the files that the compute service rendered.
 

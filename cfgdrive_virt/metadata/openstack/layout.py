@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from cfgdrive_virt.exception import Problem
 from cfgdrive_virt.metadata.compare import Difference
 from cfgdrive_virt.metadata.layout import Additions, Layout, Recalled
-from cfgdrive_virt.metadata.openstack import check, recall, secrets
+from cfgdrive_virt.metadata.openstack import (
+    check,
+    network_data,
+    recall,
+    secrets,
+)
 from cfgdrive_virt.metadata.openstack.tree import build_tree
 from cfgdrive_virt.model.request import ConfigDriveRequest
 from cfgdrive_virt.model.tree import MetadataTree
@@ -39,6 +44,16 @@ class OpenStack(Layout):
             skip_versions=additions.skip_versions,
             one_address=additions.one_address,
         )
+
+    def left_out(
+        self, request: ConfigDriveRequest, additions: Additions
+    ) -> Iterator[tuple[str, str]]:
+        """Yield what network_data.json leaves out of the network."""
+        if request.network is not None:
+            for key, why in network_data.left_out(
+                request.network, one_address=additions.one_address
+            ):
+                yield f"network.{key}", why
 
     def problems(self, tree: MetadataTree) -> Iterable[Problem]:
         """Return what cloud-init and its peers would refuse a drive for."""

@@ -50,6 +50,37 @@ def document(network: NetworkInfo, *, one_address: bool) -> dict[str, Any]:
     }
 
 
+def left_out(
+    network: NetworkInfo, *, one_address: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield what a network has and the file doesn't: its key, and why."""
+    for kind in ("interfaces", "bonds", "vlans"):
+        for number, link in enumerate(getattr(network, kind)):
+            for place, why in _left_out(link, one_address=one_address):
+                yield f"{kind}[{number}].{place}", why
+
+
+def _left_out(link: Link, *, one_address: bool) -> Iterator[tuple[str, str]]:
+    subnets = list(_subnets(link, one_address=one_address))
+    routed = _routed(subnets)
+    for number, subnet in enumerate(link.subnets):
+        key = f"subnets[{number}]"
+        if not _is_one_of(subnet, subnets):
+            yield key, "the image's reader sets one address of an IP version"
+        elif subnet.type in DHCP_TYPES:
+            for name in ("gateway", "routes"):
+                if getattr(subnet, name):
+                    yield f"{key}.{name}", "it comes from the DHCP server"
+        elif subnet.gateway and not _is_one_of(subnet, routed):
+            why = "the link has the default route of another subnet"
+            yield f"{key}.gateway", why
+
+
+def _is_one_of(subnet: Subnet, subnets: Iterable[Subnet]) -> bool:
+    # Equal ones count as different.
+    return any(subnet is one for one in subnets)
+
+
 def _link(link_id: str, link: Link) -> dict[str, Any]:
     optional = {"vif_id": link.vif_id, "name": link.name, "mtu": link.mtu}
     entry: dict[str, Any] = {"id": link_id}
@@ -145,7 +176,7 @@ def _routes(
     subnet: Subnet, routed: Sequence[Subnet]
 ) -> Iterator[dict[str, str]]:
     """Yield a subnet's routes, one default route at most."""
-    takes_default = any(subnet is one for one in routed)
+    takes_default = _is_one_of(subnet, routed)
     for destination, gateway in _all_routes(subnet):
         network = _ip_network(destination)
         if not network.prefixlen:

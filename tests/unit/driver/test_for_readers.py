@@ -54,6 +54,9 @@ def static(number: int, version: int = 4, **fields: Any) -> Subnet:
     return Subnet(**given | fields)
 
 
+FAR = Route(destination="198.51.100.0/24", gateway="192.0.1.2")
+
+
 def link(*subnets: Subnet, **fields: Any) -> Interface:
     given: dict[str, Any] = {"mac": MAC, "id": "eth0", "subnets": subnets}
     return Interface(**given | fields)
@@ -224,6 +227,51 @@ def test_a_reader_of_one_address_is_given_the_first(
     # The same way leads to a drive and to what it is compared with.
     driver.spawn(made)
     assert driver.status(made).details == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "subnets", "lost"),
+    [
+        pytest.param("all", [static(1)], [], id="all-there"),
+        pytest.param(
+            "all",
+            [static(1), static(2)],
+            ["subnets[1].gateway: not on the drive: the link has the default"],
+            id="second-gateway",
+        ),
+        pytest.param(
+            "all",
+            [static(1, 6, type="ipv6_slaac"), static(2, 6)],
+            ["subnets[0].gateway: not on the drive: the link has the default"],
+            id="static-before-slaac",
+        ),
+        pytest.param(
+            "all",
+            [static(1, type="ipv4_dhcp", routes=[FAR])],
+            [
+                "subnets[0].gateway: not on the drive: it comes from",
+                "subnets[0].routes: not on the drive: it comes from",
+            ],
+            id="dhcp",
+        ),
+        pytest.param(
+            "first",
+            [static(1), static(2)],
+            ["subnets[1]: not on the drive: the image's reader"],
+            id="second-address",
+        ),
+    ],
+)
+def test_what_the_drive_leaves_out_is_a_loss_of_every_reader(
+    make: Make, option: str, subnets: list[Subnet], lost: list[str]
+) -> None:
+    driver = make(f"[cfgdrive_virt]\naddresses_per_link = {option}\n")
+    network = NetworkInfo(interfaces=[link(), link(*subnets, id="eth1")])
+    found = driver.losses(request(network=network), [MANY])
+    assert len(found) == len(lost)
+    for loss, text in zip(found, lost, strict=True):
+        lead = "every reader: request network.interfaces[1]."
+        assert str(loss).startswith(lead + text)
 
 
 def test_only_static_addresses_are_left_out(make: Make) -> None:
