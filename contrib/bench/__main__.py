@@ -28,6 +28,7 @@ from bench import (
     instance,
     many,
     scale,
+    sizes,
     steps,
     table,
 )
@@ -55,6 +56,8 @@ def main() -> None:
             arguments.repetitions,
             in_ceph=arguments.ceph,
         )
+    elif arguments.sizes:
+        costs, goals = sizes.measured(request, arguments.repetitions), ()
     else:
         with (
             ceph.running() if arguments.ceph else contextlib.nullcontext()
@@ -105,6 +108,11 @@ def _arguments() -> argparse.Namespace:
         nargs="+",
         metavar="DRIVES",
         help="only measure one drive among so many, such as --scale 1 10000",
+    )
+    parser.add_argument(
+        "--sizes",
+        action="store_true",
+        help="only measure images of several sizes",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the results there too"

@@ -1,19 +1,26 @@
-"""Turn measurements into a page: tables, a chart, and a fleet's arithmetic.
+"""Turn measurements into a page: tables, charts, and a fleet's arithmetic.
 
-    python contrib/bench/report.py RESULTS.json
+    python contrib/bench/report.py RESULTS SCALE SIZES
 
-RESULTS.json is what ``contrib/bench --ceph --json`` wrote.  The page is
-contrib/bench/README.md, the chart contrib/bench/scale.svg beside it.
+These are what ``contrib/bench --json`` wrote: with ``--ceph``, with ``--scale
+1 100 10000`` and with ``--sizes``.  The page is contrib/bench/README.md, with
+two charts beside it, or another directory's if that follows.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+# Python puts contrib/bench first, but the package "bench" lies in contrib.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.chart import chart
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,8 +33,8 @@ _STEP_RBD = "nova-compute's step, to Ceph"
 _NAMES = ("our driver, flushed", "nova's driver, not flushed")
 
 _HEAD = (
-    "# What a drive costs\n\nWritten by `contrib/bench/report.py` from one run"
-    " of `python contrib/bench --ceph --json` on two cores. Times are medians"
+    "# What a drive costs\n\nWritten by `contrib/bench/report.py` from runs"
+    " of `python contrib/bench` on two cores. Times are medians"
     " in milliseconds, CPU times means with those of child processes; ratios"
     " are to the first row of a table. Ours flushes its files, nova's and the"
     " other programs don't.\n"
@@ -35,10 +42,60 @@ _HEAD = (
 
 
 def main() -> None:
-    """Write the page and the chart."""
-    results = json.loads(Path(sys.argv[1]).read_text())
-    page = "\n".join((_HEAD, *_tables(results["costs"]), *_fleet(results)))
-    (HERE / "README.md").write_text(page)
+    """Write the page and the charts."""
+    results, scale, sizes = (
+        json.loads(Path(path).read_text()) for path in sys.argv[1:4]
+    )
+    here = Path(sys.argv[4]) if sys.argv[4:] else HERE
+    page = (
+        _HEAD,
+        *_tables(results["costs"]),
+        "![time by the number of drives](drives.svg)\n",
+        "![time by size](sizes.svg)\n",
+        *_fleet(results),
+    )
+    (here / "README.md").write_text("\n".join(page))
+    (here / "drives.svg").write_text(
+        chart(
+            "Hooks of one drive among others in files",
+            "drives in instances_path",
+            _by_number(scale["costs"], r"(\w+), a file among others"),
+        )
+    )
+    (here / "sizes.svg").write_text(
+        chart(
+            "An image with one more file, not flushed",
+            "KiB of the image",
+            _by_size(sizes["costs"]),
+        )
+    )
+
+
+def _by_number(
+    costs: Sequence[dict[str, Any]], pattern: str
+) -> dict[str, list[tuple[float, float]]]:
+    """Return the milliseconds of each hook, by the number of drives."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for cost in costs:
+        if found := re.fullmatch(pattern, cost["group"]):
+            number = int(re.sub(r"\D", "", cost["name"]))
+            point = (number, cost["seconds"] * 1000)
+            lines.setdefault(found[1], []).append(point)
+    return {name: sorted(line) for name, line in lines.items()}
+
+
+def _by_size(
+    costs: Sequence[dict[str, Any]],
+) -> dict[str, list[tuple[float, float]]]:
+    """Return the milliseconds of each way, by the size of what it makes."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for cost in costs:
+        name = cost["name"]
+        if name == "ours":
+            name = "ours, VFAT"
+        point = (cost["size"] / 1024, cost["seconds"] * 1000)
+        lines.setdefault(name, []).append(point)
+    return {name: sorted(line) for name, line in lines.items()}
 
 
 def _tables(costs: Sequence[dict[str, Any]]) -> Iterator[str]:
