@@ -29,6 +29,7 @@ WITHOUT = {
     "decide",
     "location",
     "locked",
+    "losses",
     "machine",
     "reading_by",
     "required_by",

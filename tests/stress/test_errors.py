@@ -211,6 +211,7 @@ def test_whichever_call_fails_a_question_is_answered_or_refused(
         "status": lambda: driver.status(request),
         "recall": lambda: driver.recall(uuid),
         "plan": lambda: driver.plan(request),
+        "losses": lambda: driver.losses(request),
         "exists": lambda: driver.exists(uuid),
         "power_off": lambda: driver.power_off(uuid),
         "check": lambda: driver.check_can_live_migrate_destination(uuid),
