@@ -19,8 +19,9 @@ MAX_ENTRIES = 2048
 #: bytes on average; VFAT allows 256 characters, ISO9660 eight names of 64
 #: bytes.
 MAX_PATH_BYTES = 1024 * 1024
-#: Paths of a tree whose check is remembered.
-_FEW = 256
+#: Characters of all paths of a tree whose check is remembered: a drive has
+#: some 2,000.
+_SHORT = 16 * 1024
 
 
 class Paths:
@@ -68,8 +69,8 @@ class MetadataTree:
     def __post_init__(self) -> None:
         paths = tuple(self.files)
         # Most trees of a process have the same few sets of paths.
-        few = len(paths) <= _FEW
-        order = _remembered(paths) if few else _checked(paths)
+        short = sum(map(len, paths)) <= _SHORT
+        order = _remembered(paths) if short else _checked(paths)
         ordered = {path: self.files[path] for path in order}
         object.__setattr__(self, "files", types.MappingProxyType(ordered))
 

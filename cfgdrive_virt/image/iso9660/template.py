@@ -276,23 +276,35 @@ class Templates:
     """
 
     def __init__(self) -> None:
-        self.kept: dict[Shape, Template] = {}
+        self.kept: dict[Shape, Template | None] = {}
 
     def get(self, shape: Shape) -> Template | None:
         """Return the template of a shape; None if it isn't kept."""
         return self.kept.get(shape)
 
+    def knows(self, shape: Shape) -> bool:
+        """Tell whether a drive of a shape was built."""
+        return shape in self.kept
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether another template would take the place of one."""
+        return len(self.kept) >= MAX_KEPT
+
     def keep(self, template: Template) -> None:
-        """Keep a template, unless it is too large."""
-        if template.first * SECTOR <= MAX_SIZE:
-            newest = list(self.kept.items())[1 - MAX_KEPT :]
-            self.kept = {**dict(newest), template.shape: template}
+        """Keep a template; of one that is too large, only its shape."""
+        large = template.first * SECTOR > MAX_SIZE
+        newest = list(self.kept.items())[1 - MAX_KEPT :]
+        self.kept = {
+            **dict(newest),
+            template.shape: None if large else template,
+        }
 
     def read(self, data: bytes) -> Contents | None:
         """Return the contents of an image; None if its shape isn't kept."""
         for template in self.kept.values():
-            found = template.contents_of(data)
-            if found is None:
+            found = template.contents_of(data) if template else None
+            if template is None or found is None:
                 continue
             label, files = template.shape
             return Contents(

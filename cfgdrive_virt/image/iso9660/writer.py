@@ -10,6 +10,7 @@ because hostile images make it take unlimited time and memory.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Collection
@@ -76,10 +77,16 @@ def build(
 
 
 def remember(tree: MetadataTree, label: str) -> None:
-    """Make the reading and building of drives of this shape fast."""
+    """Make the reading and building of drives of this shape fast.
+
+    It is done at most once for a shape, and not at all if there are enough
+    shapes: to master a drive takes longer than to read it.
+    """
     shape, _ = shape_of(tree, label)
-    if TEMPLATES.get(shape) is None:
-        build(tree, label=label, timestamp=0)
+    if not TEMPLATES.is_full and not TEMPLATES.knows(shape):
+        # A tree that was read may be more than what is built.
+        with contextlib.suppress(ImageError):
+            build(tree, label=label, timestamp=0)
 
 
 def _check_shared(tree: MetadataTree) -> None:

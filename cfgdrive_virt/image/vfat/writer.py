@@ -71,8 +71,8 @@ _BOOT_CODE = BUILDER + b"\xcd\x18\xf4\xeb\xfd"
 _FIRST_TIMESTAMP = 315_532_800  # 1980-01-01 00:00:00 UTC
 _LAST_TIMESTAMP = 4_354_819_198  # 2107-12-31 23:59:58 UTC
 
-#: Paths of a tree whose names are remembered as entries.
-_FEW = 256
+#: Characters of all paths of a tree whose names are remembered as entries.
+_SHORT = 16 * 1024
 
 #: Of each name the entries of the long one, and the short one.
 _Listing = tuple[tuple[str, bytes, bytes], ...]
@@ -118,8 +118,8 @@ def build(
     """
     paths = tuple(tree.files)
     # Most drives of a process have the same few sets of paths.
-    few = len(paths) <= _FEW
-    listings = _remembered(paths) if few else _listings(paths)
+    short = sum(map(len, paths)) <= _SHORT
+    listings = _remembered(paths) if short else _listings(paths)
     sizes = {path: _length(path, found) for path, found in listings.items()}
     root = sizes.pop("")
     sizes.update((path, len(data)) for path, data in tree.files.items())

@@ -83,6 +83,21 @@ def test_verify_tells_what_readers_would_refuse(
     ]
 
 
+@pytest.mark.parametrize("label", [b"\xff" * 32, b"X" * 32], ids=ascii)
+def test_a_label_that_a_guest_wrote_is_a_problem(
+    run: Run, tmp_path: Path, label: bytes
+) -> None:
+    data = instance(config_drive=True)
+    built = run("build", "-", "-o", "x", "--format", "iso9660", data=data)
+    assert built.exit_code == 0
+    image = bytearray((tmp_path / "x").read_bytes())
+    image[16 * 2048 + 40 : 16 * 2048 + 72] = label
+    (tmp_path / "x").write_bytes(image)
+    result = run("verify", "x", "--instance", "-", data=data)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "label: must be 'config-2'" in result.stdout
+
+
 def test_verify_says_how_many_more_there_are(run: Run, tmp_path: Path) -> None:
     data = instance(config_drive=True)
     assert run("build", "-", "-o", "x", data=data).exit_code == 0
