@@ -216,5 +216,5 @@ unpacked() {
     }
     echo "$wanted" >"$new/.wanted"
     rm -rf "$directory"
-    mv "$new" "$directory"
+    mv -T "$new" "$directory"
 }

@@ -16,7 +16,7 @@ from lxml import etree
 
 from cfgdrive_virt.exception import InvalidDomain
 from cfgdrive_virt.libvirt_xml import places
-from cfgdrive_virt.model.machine import Machine
+from cfgdrive_virt.model.machine import DEFAULT_TYPES, Machine
 from cfgdrive_virt.model.network import NetworkInfo
 from cfgdrive_virt.model.request import (
     ConfigDriveRequest,
@@ -174,14 +174,15 @@ class Domain:
         machine = _child(_child(self._root, "os"), "type")
         machine.text = machine.text or "hvm"
         try:
-            machine.set("arch", machine.get("arch") or planned.architecture)
-            if (
-                planned.machine_type is not None
-                and machine.get("arch") == planned.architecture
-            ):
-                machine.set(
-                    "machine", machine.get("machine") or planned.machine_type
-                )
+            architecture = machine.get("arch") or planned.architecture
+            machine.set("arch", architecture)
+            machine_type = (
+                planned.machine_type
+                if architecture == planned.architecture
+                else DEFAULT_TYPES.get(architecture)
+            )
+            if machine_type is not None:
+                machine.set("machine", machine.get("machine") or machine_type)
         except ValueError as error:
             raise InvalidDomain(
                 f"XML can't contain the machine {show(planned.description)}"

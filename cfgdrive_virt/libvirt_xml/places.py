@@ -16,6 +16,9 @@ from cfgdrive_virt.model.machine import Controller, Place, place_of
 
 _NAME = re.compile(r"(?P<prefix>[fhsv]d|xvd|ubd)(?P<letters>[a-z]{1,3})[0-9]*")
 
+#: A domain may name any number.
+_MOST_CONTROLLERS = 1000
+
 #: The bus of a disk whose target names none.
 _BUSES = {"hd": "ide", "sd": "scsi"}
 
@@ -54,6 +57,10 @@ def controllers(domain: etree._Element) -> Iterator[Controller]:
         found = domain.findall(f"devices/controller[@type='{kind}']")
         indexes = [_number(element.get("index", "")) for element in found]
         known = {index for index in indexes if index is not None}
+        for number in _of_hostdevs(domain) if kind == "scsi" else ():
+            if number not in known:
+                known.add(number)
+                yield Controller(kind, number)
         free = 0
         for element, index in zip(found, indexes, strict=True):
             if index is None:
@@ -67,6 +74,19 @@ def controllers(domain: etree._Element) -> Iterator[Controller]:
         for place in taken(domain):
             if place.bus == kind and place.controller not in known:
                 yield Controller(kind, place.controller)
+
+
+def _of_hostdevs(domain: etree._Element) -> range:
+    """Return the numbers of controllers that libvirt adds for SCSI devices.
+
+    It does so before it numbers the controllers that have no index.
+    """
+    last = -1
+    for device in domain.iterfind("devices/hostdev[@type='scsi']"):
+        address = device.find("address[@type='drive']")
+        place = None if address is None else _place_at("scsi", address)
+        last = max(last, place.controller if place else 0)
+    return range(min(last, _MOST_CONTROLLERS) + 1)
 
 
 def _place_at(bus: str, address: etree._Element) -> Place | None:

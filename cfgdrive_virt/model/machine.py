@@ -17,6 +17,18 @@ _WITHOUT_PCI = ("isapc", "microvm", "xenfv", "xenpv")
 #: libvirt gives these a USB controller only if their XML has one.
 _USB_ON_DEMAND = ("aarch64", "armv6l", "armv7l", "riscv32", "riscv64")
 
+#: Machine types with PCI, of architectures whose others are boards without.
+_WITH_PCI = {
+    "aarch64": ("virt", "sbsa"),
+    "armv6l": ("virt",),
+    "armv7l": ("virt",),
+    "riscv32": ("virt",),
+    "riscv64": ("virt",),
+}
+
+#: Where libvirt's own default is a board on which no disk works.
+DEFAULT_TYPES = {"aarch64": "virt", "armv7l": "virt", "riscv64": "virt"}
+
 #: Disks that libvirt puts on a controller before it uses the next one.
 _PER_CONTROLLER = {"ide": 4, "sata": 6, "scsi": 7}
 
@@ -94,12 +106,19 @@ class Machine:
         name = self.machine_type or ""
         if self.architecture in _S390:
             return frozenset({"virtio", "scsi"})
-        if self.architecture not in X86:
-            return frozenset({"virtio", "sata", "scsi", "usb"})
-        if name.startswith(_WITHOUT_PCI):
+        if name.startswith(_WITHOUT_PCI) or (
+            name and not name.startswith(_WITH_PCI.get(self.architecture, ""))
+        ):
             return frozenset()
-        ide = set() if "q35" in name else {"ide"}
-        return frozenset({"virtio", "sata", "scsi", "usb"} | ide)
+        found = {"virtio", "sata", "scsi"}
+        if not any(
+            (known.type, known.model) == ("usb", "none")
+            for known in self.controllers
+        ):
+            found.add("usb")
+        if self.architecture in X86 and "q35" not in name:
+            found.add("ide")
+        return frozenset(found)
 
     def has(self, controller: Controller) -> bool:
         """Tell whether it has a controller, or libvirt adds it unasked."""

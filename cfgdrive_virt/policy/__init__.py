@@ -14,7 +14,7 @@ from typing import Literal
 from cfgdrive_virt.exception import UnsupportedCombination
 from cfgdrive_virt.model.decision import Decision, Verdict
 from cfgdrive_virt.model.drive import ISO9660, VFAT
-from cfgdrive_virt.model.machine import Machine
+from cfgdrive_virt.model.machine import DEFAULT_TYPES, Machine
 from cfgdrive_virt.model.request import Request
 from cfgdrive_virt.model.settings import Settings
 from cfgdrive_virt.policy.device import cdrom_bus, disk_bus, free_target
@@ -28,9 +28,6 @@ _ALIASES = {
     "i586": "i686",
 }
 _MACHINE = re.compile(r"[A-Za-z0-9._+-]{1,64}")
-
-#: Where libvirt's own default is a board on which no disk works.
-_MACHINE_TYPES = {"aarch64": "virt", "armv7l": "virt", "riscv64": "virt"}
 
 #: Operating systems, by Glance's os_distro, that read a drive by Afterburn.
 _AFTERBURN = ("coreos", "fedora-coreos", "flatcar", "rhcos")
@@ -113,7 +110,7 @@ def machine(
         architecture,
         machine_type
         or settings.machine_types.get(architecture)
-        or _MACHINE_TYPES.get(architecture),
+        or DEFAULT_TYPES.get(architecture),
     )
 
 
@@ -197,9 +194,10 @@ def decide(
             " drive; kvm and qemu can"
         )
     if not machine.buses:
+        others = DEFAULT_TYPES.get(machine.architecture, "pc or q35")
         raise UnsupportedCombination(
             f"{machine.description} has no PCI, without which libvirt attaches"
-            " no config drive; use image property hw_machine_type=pc or q35"
+            f" no config drive; use image property hw_machine_type={others}"
         )
     properties = request.image_properties
     if settings.config_drive_format is not None:

@@ -339,16 +339,41 @@ def test_nova_has_buses_of_its_own(
 
 @pytest.mark.parametrize("image_format", ["iso9660", "vfat"])
 @pytest.mark.parametrize(
-    "name", ["microvm", "isapc", "xenfv", "xenfv-4.2", "xenpv"]
+    ("architecture", "name", "others"),
+    [
+        ("x86_64", "microvm", "pc or q35"),
+        ("x86_64", "isapc", "pc or q35"),
+        ("x86_64", "xenfv", "pc or q35"),
+        ("x86_64", "xenfv-4.2", "pc or q35"),
+        ("x86_64", "xenpv", "pc or q35"),
+        ("aarch64", "raspi3b", "virt"),
+        ("armv7l", "vexpress-a15", "virt"),
+        ("riscv64", "spike", "virt"),
+    ],
 )
 def test_a_machine_without_pci_is_refused(
-    name: str, image_format: str
+    architecture: str, name: str, others: str, image_format: str
 ) -> None:
-    machine = Machine("x86_64", name)
+    machine = Machine(architecture, name)
     assert refusal(machine, config_drive_format=image_format) == (
-        f"{name} on x86_64 has no PCI, without which libvirt attaches no"
-        " config drive; use image property hw_machine_type=pc or q35"
+        f"{name} on {architecture} has no PCI, without which libvirt attaches"
+        f" no config drive; use image property hw_machine_type={others}"
     )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [("aarch64", "virt-7.2"), ("aarch64", "sbsa-ref"), ("armv7l", "virt")],
+)
+def test_a_machine_with_pci_is_not(architecture: str, name: str) -> None:
+    assert "scsi" in Machine(architecture, name).buses
+
+
+def test_a_domain_without_usb_has_no_usb() -> None:
+    without = frozenset({Controller("usb", 0, "none")})
+    machine = Machine("x86_64", "q35", controllers=without)
+    text = refusal(machine, image_properties={"hw_cdrom_bus": "usb"})
+    assert "has no USB controller" in text
 
 
 @pytest.mark.parametrize(

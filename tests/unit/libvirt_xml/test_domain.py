@@ -237,9 +237,10 @@ def test_targets_that_are_taken_are_told() -> None:
 
 
 def test_a_planned_machine_type_is_that_architectures_only() -> None:
-    xml = "<domain><os><type arch='aarch64'>hvm</type></os></domain>"
-    _, guest = complete(xml, Machine("x86_64", "q35"))
-    assert guest == Machine("aarch64")
+    for architecture, machine_type in (("ppc64le", None), ("aarch64", "virt")):
+        xml = f"<domain><os><type arch='{architecture}'/></os></domain>"
+        _, guest = complete(xml, Machine("x86_64", "q35"))
+        assert guest == Machine(architecture, machine_type)
 
 
 @pytest.mark.parametrize("char", ["\0", "\x1b", "\ufffe"], ids=ascii)

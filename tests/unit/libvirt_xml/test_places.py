@@ -146,6 +146,26 @@ def a_controller(**attributes: object) -> str:
             {Controller("scsi", 0, "x")},
         ),
         (a_disk("sda", "sata") + a_disk("hda", "ide"), set()),
+        # Devices that are passed through get theirs before numbers are given.
+        (
+            a_controller(type="scsi", model="virtio-scsi")
+            + "<hostdev type='scsi'/>",
+            {Controller("scsi", 0), Controller("scsi", 1, "virtio-scsi")},
+        ),
+        (
+            f"<hostdev type='scsi'>{at(1)}</hostdev>"
+            + a_controller(type="scsi", model="virtio-scsi"),
+            {
+                Controller("scsi", 0),
+                Controller("scsi", 1),
+                Controller("scsi", 2, "virtio-scsi"),
+            },
+        ),
+        (
+            a_controller(type="scsi", index=0, model="virtio-scsi")
+            + "<hostdev type='scsi'/>",
+            {Controller("scsi", 0, "virtio-scsi")},
+        ),
         (
             a_controller(type="scsi", index="x", model="m"),
             {Controller("scsi", 0, "m")},
