@@ -8,6 +8,7 @@ the first one is parsed (:func:`excess`), equal files are parsed once
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,11 @@ MAX_VALUES = 200_000
 _MAX_DIGITS = 1000
 
 _BEFORE_VALUES = (b"[", b"{", b",", b":")
+#: What is said of a file that :func:`document` refuses.
+INVALID = "must be valid JSON"
+
+NOT_UTF8 = "must be JSON in UTF-8, without a byte order mark"
+
 _INVALID = object()
 _ENCODER = json.JSONEncoder(sort_keys=True)
 
@@ -68,8 +74,32 @@ def document(tree: MetadataTree, path: str) -> Any:
             # Without its text, which may hold the content.
             tree.cache[content] = _INVALID
     if tree.cache[content] is _INVALID:
-        raise ValueError("must be valid JSON")
+        raise ValueError(INVALID if _is_utf8(content) else NOT_UTF8)
     return tree.cache[content]
+
+
+def is_read_leniently(content: bytes) -> bool:
+    """Tell whether readers take a file that :func:`document` refuses.
+
+    Python's parser, and so cloud-init and nova, knows NaN, numbers of any
+    size, lone surrogates and deeply nested values.  Only for files that a
+    service wrote.
+    """
+    try:
+        json.loads(content.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Tell whether a file is text in UTF-8, without a byte order mark."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    # In UTF-16 and UTF-32, ASCII has zeros.
+    return not content.startswith(codecs.BOM_UTF8) and b"\0" not in content
 
 
 def excess(tree: MetadataTree) -> str:

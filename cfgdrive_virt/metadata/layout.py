@@ -122,12 +122,23 @@ class Layout(abc.ABC):
         # Of too much JSON, the image's builder says what is too much.
         if json_file.excess(tree):
             return tree
-        if refused := [
-            Problem(ascii(problem.path)[1:-1][:_LONGEST], "", problem.rule)
-            for problem in self.problems(tree)
-        ]:
+        if refused := self.refused(tree):
             raise InvalidRequest(refused)
         return tree
+
+    def refused(self, tree: MetadataTree) -> list[Problem]:
+        """Return the reasons for which readers refuse what a service rendered.
+
+        A service may write JSON that is read, and that no guest may write.
+        """
+        return [
+            Problem(ascii(problem.path)[1:-1][:_LONGEST], "", problem.rule)
+            for problem in self.problems(tree)
+            if problem.rule != json_file.INVALID
+            or not json_file.is_read_leniently(
+                tree.files.get(problem.path, b"")
+            )
+        ]
 
     @abc.abstractmethod
     def problems(self, tree: MetadataTree) -> Iterable[Problem]:

@@ -162,7 +162,8 @@ class Bond(Value):
     :param bond_miimon: milliseconds between two looks at the links' state;
         like bond_xmit_hash_policy and bond_lacp_rate an option of Linux'
         bonding driver
-    :param name: as for an interface, but cloud-init takes names of its own
+    :param name: as for an interface, but older cloud-init takes names of its
+        own
     """
 
     id: str = checked(_word)

@@ -20,9 +20,9 @@ from cfgdrive_virt.adapters.cli import (
 )
 from cfgdrive_virt.driver.driver import ConfigDriveDriver
 from cfgdrive_virt.driver.verification import verify as verified
-from cfgdrive_virt.exception import StoreError
+from cfgdrive_virt.exception import ConfigDriveError, StoreError
 from cfgdrive_virt.model.drive import ISO9660, VFAT
-from cfgdrive_virt.readers import Reader, likely
+from cfgdrive_virt.readers import Loss, Reader, likely
 from cfgdrive_virt.store.atomic_write import write_file
 from cfgdrive_virt.store.directory import Directory, kind
 from cfgdrive_virt.store.os_error import explained
@@ -89,13 +89,27 @@ def plan(driver: ConfigDriveDriver, instance: str, as_json: bool) -> None:
     """
     request = inputs.load_instance(instance)
     found = driver.plan(request)
-    losses = driver.losses(request) if found.required else ()
+    losses: tuple[Loss, ...] = ()
+    problem = None
+    try:
+        if found.required:
+            losses = driver.losses(request)
+    except ConfigDriveError as error:
+        # The decision is the answer all the same.
+        problem = f"the drive can't be built: {error}"
     losses = tuple(map(drive_view.shortened, losses))
     if as_json:
         lost = list(map(dataclasses.asdict, losses))
-        terminal.print_json({**terminal.plan_document(found), "losses": lost})
+        terminal.print_json(
+            {
+                **terminal.plan_document(found),
+                "losses": lost,
+                "problem": problem,
+            }
+        )
         return
-    terminal.print_plan(found, list(map(str, losses)))
+    warnings = [problem] if problem else []
+    terminal.print_plan(found, [*warnings, *map(str, losses)])
 
 
 @click.command()

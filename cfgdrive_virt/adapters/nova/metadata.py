@@ -75,13 +75,17 @@ def rendered(
     arguments = (instance, network_info, injected_files, admin_pass)
     files = _files(*arguments, known)
     if known != Recalled() and not _fits(files):
+        # What nova itself says is not the drive's fault.
+        without = _files(*arguments, Recalled())
+        if not _fits(without):
+            return request_of(instance, files=files)
         LOG.warning(
             "What only the config drive of instance %s says is not taken"
             " over: it leaves no room for what nova says, or readers would"
             " refuse it",
             instance.uuid,
         )
-        files = _files(*arguments, Recalled())
+        files = without
     return request_of(instance, files=files)
 
 
@@ -90,9 +94,7 @@ def _fits(files: Mapping[str, bytes]) -> bool:
         tree = MetadataTree(files)
     except ImageError:
         return False
-    return not json_file.excess(tree) and not any(
-        layout_in(files).problems(tree)
-    )
+    return not json_file.excess(tree) and not layout_in(files).refused(tree)
 
 
 def _files(

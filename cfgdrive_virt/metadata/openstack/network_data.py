@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cfgdrive_virt.model.network import (
     DHCP_TYPES,
@@ -26,6 +26,37 @@ from cfgdrive_virt.model.network import (
 _ip_network = functools.lru_cache(maxsize=1024)(ipaddress.ip_network)
 
 
+_ONE_ADDRESS = (
+    "the link has one address of an IP version, as the image or"
+    " [cfgdrive_virt] addresses_per_link says"
+)
+
+
+class _Route(NamedTuple):
+    """A route of a subnet.
+
+    :param key: its place in the subnet
+    :param is_written: whether the file has it
+    """
+
+    key: str
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    gateway: str
+    is_written: bool
+
+    @property
+    def is_default(self) -> bool:
+        return not self.network.prefixlen
+
+    @property
+    def entry(self) -> dict[str, str]:
+        return {
+            "network": str(self.network.network_address),
+            "netmask": str(self.network.netmask),
+            "gateway": self.gateway,
+        }
+
+
 def document(network: NetworkInfo, *, one_address: bool) -> dict[str, Any]:
     """Return the content of network_data.json.
 
@@ -37,7 +68,7 @@ def document(network: NetworkInfo, *, one_address: bool) -> dict[str, Any]:
     servers: list[str] = []
     for link_id, link in network.links():
         links.append(_link(link_id, link))
-        subnets = list(_subnets(link, one_address=one_address))
+        subnets = _subnets(link, one_address=one_address)
         routed = _routed(subnets)
         for subnet in subnets:
             entry = {"id": f"network{len(networks)}", "link": link_id}
@@ -61,19 +92,20 @@ def left_out(
 
 
 def _left_out(link: Link, *, one_address: bool) -> Iterator[tuple[str, str]]:
-    subnets = list(_subnets(link, one_address=one_address))
+    subnets = _subnets(link, one_address=one_address)
     routed = _routed(subnets)
     for number, subnet in enumerate(link.subnets):
         key = f"subnets[{number}]"
         if not _is_one_of(subnet, subnets):
-            yield key, "the image's reader sets one address of an IP version"
+            yield key, _ONE_ADDRESS
         elif subnet.type in DHCP_TYPES:
             for name in ("gateway", "routes"):
                 if getattr(subnet, name):
                     yield f"{key}.{name}", "it comes from the DHCP server"
-        elif subnet.gateway and not _is_one_of(subnet, routed):
-            why = "the link has the default route of another subnet"
-            yield f"{key}.gateway", why
+        else:
+            for route in _routes(subnet, routed):
+                if not route.is_written:
+                    yield f"{key}.{route.key}", "the link has another one"
 
 
 def _is_one_of(subnet: Subnet, subnets: Iterable[Subnet]) -> bool:
@@ -96,10 +128,10 @@ def _link(link_id: str, link: Link) -> dict[str, Any]:
             "bond_links": link.bond_links,
         }
         # Nova's driver for Ironic passes these on under the same names.
-        # Talos reads miimon only from a string; others take either.
-        miimon = link.bond_miimon
+        # cloud-init's schema wants a number for miimon, and warns at every
+        # boot of text; only Talos demands text.
         optional |= {
-            "bond_miimon": None if miimon is None else str(miimon),
+            "bond_miimon": link.bond_miimon,
             "bond_xmit_hash_policy": link.bond_xmit_hash_policy,
             "bond_lacp_rate": link.bond_lacp_rate,
         }
@@ -116,14 +148,22 @@ def _link(link_id: str, link: Link) -> dict[str, Any]:
     }
 
 
-def _subnets(link: Link, *, one_address: bool) -> Iterator[Subnet]:
-    """Yield the subnets that the file lists."""
-    seen: set[str] = set()
-    for subnet in link.subnets:
-        if not (one_address and subnet.type in seen):
-            yield subnet
-        if subnet.type in STATIC_TYPES:
-            seen.add(subnet.type)
+def _subnets(link: Link, *, one_address: bool) -> list[Subnet]:
+    """Return the subnets that the file lists.
+
+    Of several static ones, one that has a default route: without it, a guest
+    may be out of reach.
+    """
+    if not one_address:
+        return list(link.subnets)
+    chosen: dict[str, Subnet] = {}
+    for subnet in sorted(link.subnets, key=lambda one: not _has_default(one)):
+        chosen.setdefault(subnet.type, subnet)
+    return [
+        subnet
+        for subnet in link.subnets
+        if subnet.type not in STATIC_TYPES or subnet is chosen[subnet.type]
+    ]
 
 
 def _routed(subnets: Sequence[Subnet]) -> list[Subnet]:
@@ -137,10 +177,7 @@ def _routed(subnets: Sequence[Subnet]) -> list[Subnet]:
     # The file has no routes of DHCP's.
     listed = [one for one in subnets if one.type not in DHCP_TYPES]
     for subnet in sorted(listed, key=lambda one: one.type not in STATIC_TYPES):
-        if any(
-            not _ip_network(destination).prefixlen
-            for destination, _ in _all_routes(subnet)
-        ):
+        if _has_default(subnet):
             found.setdefault(subnet.version, subnet)
     return list(found.values())
 
@@ -167,36 +204,38 @@ def _network(
     return entry | {
         "ip_address": subnet.ip_address,
         "netmask": str(_ip_network(subnet.cidr).netmask),
-        "routes": list(_routes(subnet, routed)),
+        "routes": [
+            route.entry
+            for route in _routes(subnet, routed)
+            if route.is_written
+        ],
         "services": _services(subnet.dns + network.dns),
     }
 
 
-def _routes(
-    subnet: Subnet, routed: Sequence[Subnet]
-) -> Iterator[dict[str, str]]:
-    """Yield a subnet's routes, one default route at most."""
-    takes_default = _is_one_of(subnet, routed)
-    for destination, gateway in _all_routes(subnet):
-        network = _ip_network(destination)
-        if not network.prefixlen:
-            if not takes_default:
-                continue
-            takes_default = False
-        yield {
-            "network": str(network.network_address),
-            "netmask": str(network.netmask),
-            "gateway": gateway,
-        }
+def _has_default(subnet: Subnet) -> bool:
+    return any(route.is_default for route in _routes(subnet, ()))
 
 
-def _all_routes(subnet: Subnet) -> Iterator[tuple[str, str]]:
-    """Yield destination and gateway of each route, the default one first."""
+def _routes(subnet: Subnet, routed: Sequence[Subnet]) -> Iterator[_Route]:
+    """Yield a subnet's routes; one default route at most is written.
+
+    :param routed: what :func:`_routed` returned
+    """
+    given = [
+        (f"routes[{number}]", route.destination, route.gateway)
+        for number, route in enumerate(subnet.routes)
+    ]
     if subnet.gateway is not None:
         default = "0.0.0.0/0" if subnet.version == 4 else "::/0"
-        yield default, subnet.gateway
-    for route in subnet.routes:
-        yield route.destination, route.gateway
+        given.insert(0, ("gateway", default, subnet.gateway))
+    may_have_default = _is_one_of(subnet, routed)
+    for key, destination, gateway in given:
+        network = _ip_network(destination)
+        is_default = not network.prefixlen
+        yield _Route(key, network, gateway, not is_default or may_have_default)
+        if is_default:
+            may_have_default = False
 
 
 def _services(servers: Iterable[str]) -> list[dict[str, str]]:

@@ -54,6 +54,7 @@ def static(number: int, version: int = 4, **fields: Any) -> Subnet:
     return Subnet(**given | fields)
 
 
+EVERYWHERE = Route(destination="0.0.0.0/0", gateway="192.0.1.3")
 FAR = Route(destination="198.51.100.0/24", gateway="192.0.1.2")
 
 
@@ -236,14 +237,26 @@ def test_a_reader_of_one_address_is_given_the_first(
         pytest.param(
             "all",
             [static(1), static(2)],
-            ["subnets[1].gateway: not on the drive: the link has the default"],
+            ["subnets[1].gateway: not on the drive: the link has another one"],
             id="second-gateway",
         ),
         pytest.param(
             "all",
             [static(1, 6, type="ipv6_slaac"), static(2, 6)],
-            ["subnets[0].gateway: not on the drive: the link has the default"],
+            ["subnets[0].gateway: not on the drive: the link has another one"],
             id="static-before-slaac",
+        ),
+        pytest.param(
+            "all",
+            [
+                static(1, routes=[EVERYWHERE]),
+                static(2, gateway=None, routes=[FAR, EVERYWHERE]),
+            ],
+            [
+                "subnets[0].routes[0]: not on the drive: the link has another",
+                "subnets[1].routes[1]: not on the drive: the link has another",
+            ],
+            id="routes-to-everything",
         ),
         pytest.param(
             "all",
@@ -257,8 +270,14 @@ def test_a_reader_of_one_address_is_given_the_first(
         pytest.param(
             "first",
             [static(1), static(2)],
-            ["subnets[1]: not on the drive: the image's reader"],
+            ["subnets[1]: not on the drive: the link has one address"],
             id="second-address",
+        ),
+        pytest.param(
+            "first",
+            [static(1, gateway=None), static(2)],
+            ["subnets[0]: not on the drive: the link has one address"],
+            id="the-one-with-a-gateway-stays",
         ),
     ],
 )
@@ -396,9 +415,9 @@ def test_a_certificate_is_among_the_keys_only(said: Said, ssh: bool) -> None:
 @pytest.mark.parametrize(
     ("given", "written"),
     [
-        ({"bond_miimon": 100}, {"bond_miimon": "100"}),
-        ({"bond_miimon": "100"}, {"bond_miimon": "100"}),
-        ({"bond_miimon": 0}, {"bond_miimon": "0"}),
+        ({"bond_miimon": 100}, {"bond_miimon": 100}),
+        ({"bond_miimon": "100"}, {"bond_miimon": 100}),
+        ({"bond_miimon": 0}, {"bond_miimon": 0}),
         ({"bond_xmit_hash_policy": "layer3+4"},) * 2,
         ({"bond_lacp_rate": "fast"},) * 2,
         ({"name": "team0"},) * 2,
@@ -569,6 +588,28 @@ def test_rendered_files_that_readers_refuse_are_not_built(
         driver.spawn(RenderedRequest(**given, files=files))
     # The drive that is there stays.
     assert driver.status(RenderedRequest(**given, files=whole)).details == ()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"a": NaN}',
+        b'{"a": 1e400}',
+        b'{"a": "\\ud800"}',
+        b"%s1%s" % (b"[" * 150, b"]" * 150),
+        b'{"a": %s}' % (b"7" * 2000),
+    ],
+    ids=["nan", "infinite", "surrogate", "deep", "long-number"],
+)
+def test_json_that_a_service_writes_and_readers_take_is_built(
+    make: Make, answer: bytes
+) -> None:
+    driver = make("")
+    files = dict(driver.tree(request()).files)
+    files["openstack/latest/vendor_data2.json"] = answer
+    made = RenderedRequest(uuid=UUID, files=files, config_drive=True)
+    driver.spawn(made)
+    assert driver.status(made).state == FRESH
 
 
 @pytest.mark.parametrize(

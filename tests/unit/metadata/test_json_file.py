@@ -52,7 +52,7 @@ def test_equal_files_are_parsed_once(parsed: list[bytes]) -> None:
 def test_json_is_utf_8_without_a_mark(coding: str) -> None:
     text = '{"name": "caf\xe9"}'
     [error] = documents(of(text.encode(coding)))
-    assert error == "must be valid JSON"
+    assert error == "must be JSON in UTF-8, without a byte order mark"
     assert documents(of(text.encode())) == [{"name": "caf\xe9"}]
 
 

@@ -35,6 +35,22 @@ def test_all_that_is_wrong_with_an_instance_is_told(real: Real) -> None:
     assert "hunter2" not in done.stderr
 
 
+def test_plan_answers_where_the_drive_can_not_be_built(
+    run: Run, tmp_path: Path
+) -> None:
+    conf = tmp_path / "nova.conf"
+    conf.write_text("[api]\nvendordata_jsonfile_path = /nonexistent\n")
+    data = instance(config_drive=True)
+    arguments = ("--config-file", str(conf), "plan", "-")
+    result = run(*arguments, data=data)
+    assert result.exit_code == 0
+    assert "the drive can't be built: [api]" in " ".join(result.stdout.split())
+    assert "why" in result.stdout
+    document = json.loads(run(*arguments, "--json", data=data).stdout)
+    assert document["problem"].startswith("the drive can't be built: [api]")
+    assert document["decision"]["format"] == "vfat"
+
+
 def test_plan_answers_in_json(run: Run) -> None:
     found = json.loads(run("plan", SAMPLE, "--json").stdout)
     assert found["required"] is True
@@ -49,6 +65,7 @@ def test_plan_answers_in_json(run: Run) -> None:
         "decision": None,
         "disk_xml": None,
         "losses": [],
+        "problem": None,
         "controller_xml": None,
     }
 

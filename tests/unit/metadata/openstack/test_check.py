@@ -47,6 +47,9 @@ def test_what_is_built_has_no_problem(sample: ConfigDriveRequest) -> None:
     assert list(problems(build_tree(sample, random_seed=SEED))) == []
 
 
+NOT_UTF8 = "must be JSON in UTF-8, without a byte order mark"
+
+
 @pytest.mark.parametrize(
     ("damaged", "told"),
     [
@@ -61,7 +64,7 @@ def test_what_is_built_has_no_problem(sample: ConfigDriveRequest) -> None:
         ),
         (
             with_file("ec2/latest/meta-data.json", b"\xff"),
-            "ec2/latest/meta-data.json: must be valid JSON, not bytes of 1",
+            f"ec2/latest/meta-data.json: {NOT_UTF8}, not bytes of 1",
         ),
         (
             with_file(LATEST, b"[" * 5000 + b"]" * 5000),
@@ -82,11 +85,11 @@ def test_what_is_built_has_no_problem(sample: ConfigDriveRequest) -> None:
         ),
         (
             with_file(LATEST, "{}".encode("utf-16")),
-            f"{LATEST}: must be valid JSON, not bytes of 6",
+            f"{LATEST}: {NOT_UTF8}, not bytes of 6",
         ),
         (
             with_file(LATEST, "{}".encode("utf-8-sig")),
-            f"{LATEST}: must be valid JSON, not bytes of 5",
+            f"{LATEST}: {NOT_UTF8}, not bytes of 5",
         ),
         (
             with_file(VENDOR_DATA, b"5"),
