@@ -112,7 +112,7 @@ def lost_domains(content: Content) -> Iterator[Loss]:
 
 
 def unless_refused(
-    refusals: Sequence[Demand], *demands: Demand
+    refusals: tuple[Demand, ...], *demands: Demand
 ) -> Iterator[Demand]:
     """Yield demands that only hold where a reader refuses nothing.
 
@@ -123,11 +123,10 @@ def unless_refused(
 
 
 def _unless(
-    refusals: Sequence[Demand], demand: Demand
+    refusals: tuple[Demand, ...], demand: Demand
 ) -> Callable[[Content], Iterator[Loss]]:
     def losses(content: Content) -> Iterator[Loss]:
-        refused = (loss for one in refusals for loss in one.losses(content))
-        if next(refused, None) is None:
+        if content.meets(refusals):
             yield from demand.losses(content)
 
     return losses

@@ -54,6 +54,9 @@ class Content:
     _cache: dict[str, NetworkData] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _met: dict[tuple[Demand, ...], bool] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def has(self, path: str) -> bool:
         """Tell whether there is a file."""
@@ -74,6 +77,13 @@ class Content:
         if path not in self._cache:
             self._cache[path] = NetworkData.of(self.document(path))
         return self._cache[path]
+
+    def meets(self, demands: tuple[Demand, ...]) -> bool:
+        """Tell whether it meets all of some demands, which it asks once."""
+        if demands not in self._met:
+            losses = (loss for one in demands for loss in one.losses(self))
+            self._met[demands] = next(losses, None) is None
+        return self._met[demands]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -315,6 +315,13 @@ def gentoo_stops(content: Content) -> Iterator[Loss]:
             yield Loss(NETWORK_DATA, key, effect, refused=True)
 
 
+def _versions(network: Network) -> Iterator[int]:
+    """Yield the IP versions of a network's routes."""
+    for route in network.routes:
+        if route.destination is not None:
+            yield route.destination.version
+
+
 def networkd_stops(content: Content) -> Iterator[Loss]:
     """Yield the networks at which glean for systemd-networkd stops."""
     data = network_data(content)
@@ -329,15 +336,11 @@ def networkd_stops(content: Content) -> Iterator[Loss]:
                 f"{listed([first.type])} as a NIC's first network: {STOPS}"
             )
             yield Loss(NETWORK_DATA, first.key, effect, refused=True)
-        inherited: tuple[Route, ...] = ()
+        inherited: set[int] = set()
         for entry in link.networks:
             if "routes" in entry.raw:
-                inherited = entry.routes
-            elif any(
-                route.destination is not None
-                and route.destination.version != entry.version
-                for route in inherited
-            ):
+                inherited = set(_versions(entry))
+            elif inherited - {entry.version}:
                 effect = (
                     "without routes of its own, it gets those of the network"
                     f" before it, of another IP version: {STOPS}"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+
 from cfgdrive_virt.readers import READERS
+from cfgdrive_virt.readers.glean.files import networkd_stops
+from cfgdrive_virt.readers.network import NetworkData, Route
 from cfgdrive_virt.readers.reader import Content
 
 from ...readers.cases import network
 from ...readers.drives import (
+    FAR,
     NETWORK_DATA,
     bond,
+    but,
     default_route,
     nic,
     static,
@@ -65,3 +72,27 @@ def test_a_link_has_one_address_where_a_file_has_one_place() -> None:
     assert {name for name in READERS if "glean" in name} - {
         name for name, reader in READERS.items() if reader.one_address
     } == {"glean-debian", "glean-networkd"}
+
+
+class _Counted(tuple[Route, ...]):
+    """Routes that count how often someone goes through them."""
+
+    __slots__ = ()
+    walks = 0
+
+    def __iter__(self) -> Iterator[Route]:
+        type(self).walks += 1
+        return super().__iter__()
+
+
+def test_inherited_routes_are_gone_through_once() -> None:
+    followers = [but(static(number), "routes") for number in range(2, 100)]
+    content = network(static(routes=FAR), *followers)
+    (link,) = content.network(NETWORK_DATA).links
+    first, *rest = link.networks
+    first = dataclasses.replace(first, routes=_Counted(first.routes))
+    link = dataclasses.replace(link, networks=(first, *rest))
+    content._cache[NETWORK_DATA] = NetworkData((link,))
+
+    assert not list(networkd_stops(content))
+    assert _Counted.walks == 1
