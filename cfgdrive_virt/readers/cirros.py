@@ -51,7 +51,7 @@ def _files(content: Content) -> Iterator[Loss]:
             effect = "is not ASCII: the file is written to another path"
             yield Loss(META_DATA, key, effect)
         elif path.split() != [path]:
-            effect = "has a space: neither this file nor the next are written"
+            effect = "has a space: neither this file nor the next is written"
             yield Loss(META_DATA, key, effect)
 
 

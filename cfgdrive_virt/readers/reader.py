@@ -20,7 +20,8 @@ from cfgdrive_virt.readers.network import NetworkData
 class Loss:
     """Something on a drive that a reader refuses, or does not deliver.
 
-    :param path: the file, such as ``openstack/latest/meta_data.json``
+    :param path: the file, such as ``openstack/latest/meta_data.json``; empty
+        for the whole drive
     :param key: a value in it, such as ``networks[1].routes[0]``; empty for
         the whole file
     :param effect: what happens in the guest, as a clause
@@ -36,7 +37,7 @@ class Loss:
     reader: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.path} {self.key}".strip()
+        place = f"{self.path} {self.key}".strip() or "the drive"
         return f"{self.reader}: {place}: {self.effect}"
 
 

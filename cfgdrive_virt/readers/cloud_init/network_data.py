@@ -233,8 +233,8 @@ def _unconfigured(network_data: NetworkData) -> Iterator[Loss]:
         if not link.networks and link.id not in carriers:
             yield lost(
                 link.key,
-                "the link has no network, so it gets no address, and DHCP with"
-                " the renderer network-manager only",
+                "the link has no network: it gets no address, and only the"
+                " renderer network-manager asks DHCP",
             )
 
 

@@ -32,3 +32,15 @@ def test_refusals_are_asked_once_for_a_drive(refuses: bool) -> None:
         assert len(found) == (0 if refuses else 50)
 
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "text"),
+    [
+        ("a", "b", "x: a b: is lost"),
+        ("a", "", "x: a: is lost"),
+        ("", "", "x: the drive: is lost"),
+    ],
+)
+def test_a_loss_names_its_place(path: str, key: str, text: str) -> None:
+    assert str(Loss(path, key, "is lost", reader="x")) == text
