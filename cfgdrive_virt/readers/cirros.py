@@ -75,7 +75,7 @@ CIRROS = Reader(
             _files,
         ),
         Demand(
-            "no network has a static address",
+            "there is nothing in network_data.json but NICs and DHCP",
             f"{_SCRIPT} does not read network_data.json",
             lost_network,
         ),

@@ -19,6 +19,7 @@ USER_DATA = "openstack/latest/user_data"
 COMPOSED = ("bond", "vlan")
 
 _SHOWN = 3
+_UNLESS_DHCP = "is not set, unless DHCP gives it"
 
 
 def is_object(content: Content, path: str) -> bool:
@@ -84,13 +85,24 @@ def lost_network(content: Content) -> Iterator[Loss]:
     The guest then asks DHCP on its own, which is also what an IPv4 network
     with DHCP asks for.
     """
-    for network in network_data(content).networks:
+    data = network_data(content)
+    for link in data.links:
+        if link.type in COMPOSED:
+            yield network_loss(link.key, f"the {link.type} is not set up")
+        elif link.mtu is not None:
+            yield network_loss(f"{link.key}.mtu", _UNLESS_DHCP)
+    for network in data.networks:
         if network.is_static:
             yield network_loss(
                 network.key,
                 "is not set: the reader does not read network_data.json, and"
                 " the guest asks DHCP",
             )
+        for name in ("services", "dns_search"):
+            if network.raw.get(name):
+                yield network_loss(f"{network.key}.{name}", _UNLESS_DHCP)
+    if data.servers:
+        yield network_loss("services", _UNLESS_DHCP)
 
 
 def lost_servers(content: Content) -> Iterator[Loss]:
@@ -109,6 +121,13 @@ def lost_domains(content: Content) -> Iterator[Loss]:
         if network.raw.get("dns_search"):
             key = f"{network.key}.dns_search"
             yield network_loss(key, "search domains are not set")
+
+
+def lost_names(content: Content) -> Iterator[Loss]:
+    """Yield the names of links: a reader does not read them."""
+    for link in network_data(content).links:
+        if link.raw.get("name"):
+            yield network_loss(f"{link.key}.name", "the name is not used")
 
 
 def unless_refused(

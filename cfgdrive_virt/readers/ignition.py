@@ -72,7 +72,7 @@ IGNITION = Reader(
             lost_files,
         ),
         Demand(
-            "no network has a static address",
+            "there is nothing in network_data.json but NICs and DHCP",
             f"{_PROVIDER} reads user_data only; Fedora CoreOS' issue 324",
             lost_network,
         ),

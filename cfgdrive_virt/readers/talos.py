@@ -9,6 +9,7 @@ from cfgdrive_virt.readers.common import (
     USER_DATA,
     is_object,
     listed,
+    lost_domains,
     lost_files,
     lost_servers,
     network_data,
@@ -131,6 +132,11 @@ TALOS = Reader(
             "services has all DNS servers",
             f"{_PLATFORM}/openstack.go ParseMetadata",
             lost_servers,
+        ),
+        Demand(
+            "networks have no search domains",
+            f"{_PLATFORM}/metadata.go NetworkConfig has no dns_search",
+            lost_domains,
         ),
     ),
 )

@@ -9,7 +9,7 @@ from typing import Any
 from cfgdrive_virt.model.tree import MetadataTree
 from cfgdrive_virt.readers.reader import Content
 
-from .drives import Files, Json, files, network_data
+from .drives import NETWORK_DATA, Files, Json, files, network_data
 
 Arrives = Callable[[Mapping[str, Any], Content], bool]
 
@@ -45,6 +45,12 @@ def drive(
 def reads(path: str) -> Arrives:
     """Tell whether a reader opens a file, if it is there."""
     return lambda made, content: path in made["read"] or not content.has(path)
+
+
+def names_arrive(made: Mapping[str, Any], content: Content) -> bool:
+    """Tell whether the names of links are in what a reader made."""
+    links = content.network(NETWORK_DATA).links
+    return all(link.raw.get("name", "") in str(made) for link in links)
 
 
 def network(*parts: Json, **more: Any) -> Content:

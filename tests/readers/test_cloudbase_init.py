@@ -26,7 +26,7 @@ from .arrival import (
     route,
     server,
 )
-from .cases import Case, drive, network, reads
+from .cases import Case, drive, names_arrive, network, reads
 from .drives import (
     DHCP,
     FAR,
@@ -192,6 +192,11 @@ CASES = {
     ),
     "networks have no search domains": Case(
         (network(static(dns_search=["example.org"])),), network(static())
+    ),
+    "links have no names": Case(
+        (network(nic(name="uplink"), static()),),
+        network(static()),
+        names_arrive,
     ),
     "an ISO 9660 image on a disk is smaller than 128 MiB": Case(
         (drive(image_format="iso9660", size=128 * MIB),),

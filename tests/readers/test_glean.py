@@ -17,7 +17,7 @@ from cfgdrive_virt.readers.reader import Content, Demand, Reader
 
 from . import glean_output, random_networks
 from .arrival import but_bonds, missing
-from .cases import Case, drive, network, reads
+from .cases import Case, drive, names_arrive, network, reads
 from .drives import (
     DHCP,
     DHCP6,
@@ -129,6 +129,11 @@ _COMMON_CASES = {
     ),
     "networks have no search domains": Case(
         (network(static(dns_search=["example.org"])),), network(static())
+    ),
+    "links have no names": Case(
+        (network(nic(name="uplink"), static()),),
+        network(static()),
+        names_arrive,
     ),
     "services has all DNS servers, three at most": Case(
         (

@@ -18,6 +18,7 @@ from cfgdrive_virt.readers.common import (
     is_object,
     listed,
     lost_domains,
+    lost_names,
     network_data,
     network_loss,
     unless_refused,
@@ -323,6 +324,11 @@ NETWORK = (
             "networks have no search domains",
             f"{_SERVICE} _parse_network_data_networks",
             lost_domains,
+        ),
+        Demand(
+            "links have no names",
+            f"{_SERVICE} _parse_network_data_links names adapters by id",
+            lost_names,
         ),
     ),
 )

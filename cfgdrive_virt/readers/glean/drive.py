@@ -15,6 +15,7 @@ from cfgdrive_virt.readers.common import (
     listed,
     lost_domains,
     lost_files,
+    lost_names,
     meta_data,
     network_data,
     network_loss,
@@ -223,6 +224,11 @@ NETWORK = (
         "networks have no search domains",
         f"{CODE} does not read dns_search",
         lost_domains,
+    ),
+    Demand(
+        "links have no names",
+        f"{CODE} does not read name of links",
+        lost_names,
     ),
 )
 RESOLV_CONF = Demand(

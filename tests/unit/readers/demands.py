@@ -6,7 +6,23 @@ from collections.abc import Mapping
 
 from cfgdrive_virt.readers.reader import Reader
 
-from ...readers.cases import Case
+from ...readers.cases import Case, network
+from ...readers.drives import DHCP, bond, dns, nic, static, static6, vlan
+
+#: Of a reader that does not read network_data.json.
+UNREAD = Case(
+    (
+        network(static()),
+        network(DHCP, static6()),
+        network(bond(), DHCP),
+        network(vlan(), DHCP),
+        network(nic(mtu=1400), DHCP),
+        network(DHCP | {"services": dns("192.0.2.53")}),
+        network(DHCP | {"dns_search": ["example.org"]}),
+        network(DHCP, services=dns("192.0.2.53")),
+    ),
+    network(DHCP),
+)
 
 
 def check(reader: Reader, cases: Mapping[str, Case]) -> None:

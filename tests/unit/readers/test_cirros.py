@@ -4,8 +4,8 @@ from cfgdrive_virt.readers.cirros import CIRROS
 from cfgdrive_virt.readers.reader import Content
 
 from ...readers.cases import Case, drive, network
-from ...readers.drives import DHCP, META_DATA, static
-from .demands import check
+from ...readers.drives import META_DATA, bond, dns, nic, static
+from .demands import UNREAD, check
 
 
 def keys(**found: object) -> Content:
@@ -30,9 +30,7 @@ CASES = {
         (file("/etc/m\u00f6td"), file("/etc/my motd"), file("")),
         file("/etc/motd"),
     ),
-    "no network has a static address": Case(
-        (network(static()),), network(DHCP)
-    ),
+    "there is nothing in network_data.json but NICs and DHCP": UNREAD,
 }
 
 
@@ -44,3 +42,20 @@ def test_the_key_after_one_without_a_line_end_is_lost() -> None:
     losses = CIRROS.losses(keys(b="B\n", a="A", c="C"))
     lost = [loss.key for loss in losses if loss.path == META_DATA]
     assert lost == ["public_keys.'b'"]
+
+
+def test_each_unread_part_of_the_network_is_named_once() -> None:
+    content = network(
+        nic(mtu=1400),
+        bond(mtu=1400),
+        static(services=dns("192.0.2.53"), dns_search=["example.org"]),
+        services=dns("192.0.2.53"),
+    )
+    assert [loss.key for loss in CIRROS.losses(content)] == [
+        "links[0].mtu",
+        "links[1]",
+        "networks[0]",
+        "networks[0].services",
+        "networks[0].dns_search",
+        "services",
+    ]

@@ -6,9 +6,8 @@ from cfgdrive_virt.readers.common import USER_DATA
 from cfgdrive_virt.readers.ignition import IGNITION
 from cfgdrive_virt.readers.reader import Content
 
-from ...readers.cases import Case, drive, network
-from ...readers.drives import DHCP, static, static6
-from .demands import check
+from ...readers.cases import Case, drive
+from .demands import UNREAD, check
 
 FILE = {"path": "/etc/motd", "content_path": "/content/0000"}
 
@@ -38,9 +37,7 @@ CASES = {
     "there are no injected files": Case(
         (drive(meta_data={"files": [FILE]}),), drive()
     ),
-    "no network has a static address": Case(
-        (network(static()), network(DHCP, static6())), network(DHCP)
-    ),
+    "there is nothing in network_data.json but NICs and DHCP": UNREAD,
 }
 
 

@@ -92,6 +92,7 @@ CASES = {
     "networks have no search domains": Case(
         (network(static(dns_search=["example.org"])),), WHOLE
     ),
+    "links have no names": Case((network(nic(name="uplink")),), WHOLE),
 }
 
 

@@ -67,6 +67,9 @@ CASES = {
             static(services=dns("192.0.2.53")), services=dns("192.0.2.53")
         ),
     ),
+    "networks have no search domains": Case(
+        (network(static(dns_search=["example.org"])),), WHOLE
+    ),
 }
 
 
