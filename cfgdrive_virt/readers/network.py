@@ -196,17 +196,24 @@ def _network(key: str, entry: Mapping[str, Any]) -> Network:
 
 
 def _route(key: str, entry: Mapping[str, Any]) -> Route:
-    destination: IPNetwork | None = None
+    destination = subnet(entry.get("network"), entry.get("netmask"))
     gateway: IPAddress | None = None
-    network, mask = _text(entry.get("network")), _mask(entry.get("netmask"))
-    with contextlib.suppress(ValueError):
-        version = ipaddress.ip_address(network.partition("/")[0]).version
-        length = _prefix(network.partition("/")[2] or mask, version)
-        whole = f"{network.partition('/')[0]}/{length}"
-        destination = ipaddress.ip_network(whole, strict=False)
     with contextlib.suppress(ValueError):
         gateway = ipaddress.ip_address(_text(entry.get("gateway")))
     return Route(key, destination, gateway, entry)
+
+
+def subnet(network: Any, mask: Any) -> IPNetwork | None:
+    """Return what a network and its mask name; None if it is not one.
+
+    :param network: may have a mask, or its length, behind a slash
+    """
+    address, _, length = _text(network).partition("/")
+    with contextlib.suppress(ValueError):
+        version = ipaddress.ip_address(address).version
+        prefix = _prefix(length or _mask(mask), version)
+        return ipaddress.ip_network(f"{address}/{prefix}", strict=False)
+    return None
 
 
 def _prefix(mask: str, version: int) -> int:

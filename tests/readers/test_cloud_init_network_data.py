@@ -20,6 +20,7 @@ from .drives import (
     bond,
     but,
     content_of,
+    dns,
     files,
     losses,
     network_data,
@@ -113,7 +114,69 @@ FAILING: dict[str, tuple[Any, str]] = {
         network_data(static(routes=[FAR[0] | {"network": "x"}])),
         "networks[0].routes[0]",
     ),
+    "no-network-without-mask": (
+        network_data(static(routes=[{"network": "x"}])),
+        "networks[0].routes[0]",
+    ),
+    **{
+        f"destination-{value}": (
+            network_data(static(routes=[FAR[0] | {"destination": value}])),
+            "networks[0].routes[0]",
+        )
+        for value in ("x", 0, False, "fd00::", "198.18.0.0/x")
+    },
+    **{
+        f"metric-{value}": (
+            network_data(static(routes=[FAR[0] | {"metric": value}])),
+            "networks[0].routes[0].metric",
+        )
+        for value in ("x", "1.5", [1], {"a": 1})
+    },
+    **{
+        f"search-domains-{value}": (
+            network_data(static(dns_search=value)), "networks[0].dns_search",
+        )
+        for value in (5, True, {"a": 1})
+    },
+    **{
+        f"name-{value}": (network_data(nic(name=value), static()),
+                          "links[0].name")
+        for value in (None, 5, [], {})
+    },
 }  # fmt: skip
+
+#: Values of the same places on which it does not fail.
+FINE = [
+    *({"routes": [FAR[0] | {"destination": value}]}
+      for value in (None, "", "198.18.0.0/16", "198.18.0.0", "::/0")),
+    {"routes": [{"destination": "198.18.0.0/16", "gateway": "192.0.1.2"}]},
+    *({"routes": [FAR[0] | {"metric": value}]}
+      for value in (None, "", 0, 5, 1.5, "5", True, [], {})),
+    *({"routes": [FAR[0] | {"services": value}]}
+      for value in ("", [], {}, [{}], [{"type": "x"}], dns("192.0.2.53"))),
+    *({"dns_search": value}
+      for value in (None, "", 0, False, [], {}, "a b", ["a"])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", FINE, ids=str)
+def test_it_does_not_fail_on_a_network(
+    release: CloudInit, changes: Json
+) -> None:
+    changed = files(network=network_data(static(**changes)))
+
+    assert not fails(read(release, content_of(changed)))
+    assert not losses(changed, "cloud-init-netplan")
+
+
+@pytest.mark.parametrize("name", ["first", None, ""])
+def test_it_does_not_fail_on_a_bond_of_a_name(
+    release: CloudInit, name: Any
+) -> None:
+    changed = files(network=network_data(bond(name=name), static(link="bond")))
+
+    assert not fails(read(release, content_of(changed)))
+    assert not losses(changed, "cloud-init-netplan")
 
 
 @pytest.mark.parametrize("name", FAILING)
@@ -135,6 +198,21 @@ def test_it_fails_on_a_network(release: CloudInit, name: str) -> None:
             "networks[0].services[0].address",
         ),
         (vlan(vlan_mac_address=5), "links[1].vlan_mac_address"),
+        (bond(name=[]), "links[1].name"),
+        (bond(name={"a": 1}), "links[1].name"),
+        *(
+            (
+                static(routes=[FAR[0] | {"services": value}]),
+                f"networks[0].routes[0].services{place}",
+            )
+            for value, place in (
+                (None, ""),
+                (0, ""),
+                ("x", ""),
+                (["x"], "[0]"),
+                ([{"type": "dns"}], "[0].address"),
+            )
+        ),
     ],
 )
 def test_the_newest_release_fails_on_a_network(
@@ -188,6 +266,22 @@ OTHERS: dict[str, tuple[Json, str]] = {
             static(2, link="vlan"),
         ),
         "links[4].name",
+    ),
+    "vlan-with-a-name": (
+        network_data(vlan(name="first"), static(link="vlan")), "links[1].name",
+    ),
+    "two-nics-with-one-name": (
+        network_data(
+            nic(name="a"), nic(1, name="a"), static(), static(2, link="tap1"),
+        ),
+        "links[1].name",
+    ),
+    "nic-with-the-name-of-a-bond": (
+        network_data(
+            nic(name="bond0"), nic(1), bond(bond_links=["tap1"]),
+            static(), static(2, link="bond"),
+        ),
+        "links[2].name",
     ),
     "bond-with-null-mtu": (
         network_data(bond(mtu=None), static(link="bond")), "links[1].mtu",
@@ -261,6 +355,26 @@ def test_a_vlan_has_the_name_of_its_link(
     release: CloudInit, name: str, length: int
 ) -> None:
     assert len(config(release, OTHERS[name][0])[-1]["name"]) == length
+
+
+def test_a_vlan_does_not_have_its_own_name(release: CloudInit) -> None:
+    network, _ = OTHERS["vlan-with-a-name"]
+
+    assert config(release, network)[-1]["name"] == "eth0.7"
+
+
+@pytest.mark.parametrize(
+    "name", ["two-nics-with-one-name", "nic-with-the-name-of-a-bond"]
+)
+def test_of_links_with_one_name_an_address_is_lost(
+    release: CloudInit, name: str
+) -> None:
+    content = content_of(files(network=OTHERS[name][0]))
+    netplan = read(release, content)["rendered"]["netplan"]
+    written = netplan["etc/netplan/50-cloud-init.yaml"]
+
+    assert "192.0.2.10" in written
+    assert "192.0.1.10" not in written
 
 
 def test_names_of_fifteen_bytes_fit(release: CloudInit) -> None:

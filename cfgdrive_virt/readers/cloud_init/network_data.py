@@ -18,7 +18,13 @@ from cfgdrive_virt.readers.cloud_init.common import (
     network_path,
     refused,
 )
-from cfgdrive_virt.readers.network import Link, Network, NetworkData
+from cfgdrive_virt.readers.network import (
+    Link,
+    Network,
+    NetworkData,
+    Route,
+    subnet,
+)
 from cfgdrive_virt.readers.reader import Content, Demand, Loss
 
 _STATIC_TYPES = ("ipv4", "ipv6", "static", "static6")
@@ -49,8 +55,13 @@ def _shape(content: Content) -> Iterator[Loss]:
         for loss in _objects(document, name, name):
             yield dataclasses.replace(loss, path=path)
     for network in content.network(path).networks:
-        for name in ("routes", "services"):
-            for loss in _objects(network.raw, name, f"{network.key}.{name}"):
+        parts = [(network.key, network.raw, "routes")]
+        parts += [
+            (part.key, part.raw, "services")
+            for part in (network, *network.routes)
+        ]
+        for key, raw, name in parts:
+            for loss in _objects(raw, name, f"{key}.{name}"):
                 yield dataclasses.replace(loss, path=path)
 
 
@@ -68,22 +79,33 @@ def _objects(parent: Mapping[str, Any], name: str, key: str) -> Iterator[Loss]:
 
 
 def _keys(network_data: NetworkData) -> Iterator[Loss]:
+    yield from _link_keys(network_data)
+    for network in network_data.networks if network_data.links else ():
+        if "link" not in network.raw:
+            yield _refused(f"{network.key}.link", "it is missing")
+        if not network.type:
+            yield _refused(f"{network.key}.type", "it is missing")
+        for part in (network, *network.routes):
+            yield from _services(part)
+        found = network.raw.get("dns_search")
+        if found and not isinstance(found, (str, tuple)):
+            key = f"{network.key}.dns_search"
+            yield _refused(key, "it is neither text nor a list")
+
+
+def _link_keys(network_data: NetworkData) -> Iterator[Loss]:
     for link in network_data.links:
         for name in _demanded(link):
             if name not in link.raw:
                 yield _refused(f"{link.key}.{name}", "it is missing")
         if isinstance(link.raw.get("id"), (Mapping, tuple)):
             yield _refused(f"{link.key}.id", "it is not text")
+        if _is_bad_name(link):
+            yield _refused(f"{link.key}.name", "it is not text")
         for name in ("ethernet_mac_address", "vlan_mac_address"):
             value = link.raw.get(name)
             if value and not isinstance(value, str):
                 yield _refused(f"{link.key}.{name}", "it is not text")
-    for network in network_data.networks if network_data.links else ():
-        if "link" not in network.raw:
-            yield _refused(f"{network.key}.link", "it is missing")
-        if not network.type:
-            yield _refused(f"{network.key}.type", "it is missing")
-        yield from _services(network)
 
 
 def _demanded(link: Link) -> tuple[str, ...]:
@@ -94,8 +116,16 @@ def _demanded(link: Link) -> tuple[str, ...]:
     return ("id", "type")
 
 
-def _services(network: Network) -> Iterator[Loss]:
-    services = network.raw.get("services")
+def _is_bad_name(link: Link) -> bool:
+    """Tell whether a NIC's or a bond's name ends cloud-init."""
+    name = link.raw.get("name", "")
+    if link.type == "bond":
+        return isinstance(name, (Mapping, tuple))
+    return link.type != "vlan" and not isinstance(name, str)
+
+
+def _services(part: Network | Route) -> Iterator[Loss]:
+    services = part.raw.get("services")
     entries = services if isinstance(services, tuple) else ()
     for number, entry in enumerate(entries):
         if (
@@ -103,7 +133,7 @@ def _services(network: Network) -> Iterator[Loss]:
             and entry.get("type") == "dns"
             and "address" not in entry
         ):
-            key = f"{network.key}.services[{number}].address"
+            key = f"{part.key}.services[{number}].address"
             yield _refused(key, "it is missing")
 
 
@@ -143,14 +173,27 @@ def _addresses(network_data: NetworkData) -> Iterator[Loss]:
             elif network.prefix is None and network.raw.get("netmask"):
                 yield _refused(f"{network.key}.netmask", "it is not a mask")
         for route in network.routes:
-            raw = route.raw
-            no_mask = raw.get("network") and not raw.get("netmask")
-            if route.destination is None and not no_mask:
-                yield _refused(route.key, "its network or mask is not valid")
-            elif route.gateway is None:
-                yield lost(route.key, "the route has no gateway")
-            elif no_mask:
-                yield lost(route.key, "it has no mask; cloud-init guesses one")
+            yield from _route(route)
+
+
+def _route(route: Route) -> Iterator[Loss]:
+    # It replaces the network.
+    given = route.raw.get("destination")
+    if given in ("", None):
+        given = route.raw.get("network")
+    mask = route.raw.get("netmask")
+    no_mask = not mask and "/" not in str(given)
+    is_default = given == "default" and route.gateway
+    if not is_default and subnet(given, mask or "0") is None:
+        yield _refused(route.key, "its network or mask is not valid")
+    elif route.gateway is None:
+        yield lost(route.key, "the route has no gateway")
+    elif no_mask and not is_default:
+        yield lost(route.key, "it has no mask; cloud-init guesses one")
+    try:
+        int(route.raw.get("metric") or 0)
+    except (OverflowError, TypeError, ValueError):
+        yield _refused(f"{route.key}.metric", "it is not a number")
 
 
 def _types(network_data: NetworkData) -> Iterator[Loss]:
@@ -189,6 +232,29 @@ def _long_name(network_data: NetworkData) -> Iterator[Loss]:
             )
 
 
+def _unused_name(network_data: NetworkData) -> Iterator[Loss]:
+    for link in network_data.links:
+        if link.type == "vlan" and link.raw.get("name"):
+            yield lost(
+                f"{link.key}.name",
+                "it is not used: cloud-init names a VLAN after its link and"
+                " its number",
+            )
+
+
+def _same_name(network_data: NetworkData) -> Iterator[Loss]:
+    known: dict[str, str] = {}
+    names = _names(network_data)
+    for link in network_data.links:
+        name = names.get(link.id)
+        if name and known.setdefault(name, link.id) != link.id:
+            yield lost(
+                f"{link.key}.name",
+                f"another link has the same name, {show(name)}: cloud-init"
+                " makes one link of both",
+            )
+
+
 def _names(network_data: NetworkData) -> dict[str, str]:
     """Return the names that cloud-init gives to NICs and bonds, by id.
 
@@ -198,6 +264,8 @@ def _names(network_data: NetworkData) -> dict[str, str]:
     bonds = 0
     for link in network_data.links:
         name = link.raw.get("name")
+        if link.type == "vlan":
+            continue
         if isinstance(name, str):
             # Longer ones are too long already.
             names[link.id] = name[: _MAX_NAME + 1]
@@ -260,7 +328,8 @@ DEMANDS = (
     network_demand(
         "links have id and type, networks link and type, bonds bond_links,"
         " VLANs vlan_id, vlan_link and vlan_mac_address, DNS services an"
-        " address; MAC addresses are text",
+        " address; MAC addresses and names are text, dns_search is text or a"
+        " list",
         _CONVERT,
         _keys,
     ),
@@ -283,6 +352,12 @@ DEMANDS = (
         " their link with the VLAN's number",
         f"{_CONVERT}; Linux, include/uapi/linux/if.h: IFNAMSIZ",
         _long_name,
+    ),
+    network_demand("VLANs have no name", _CONVERT, _unused_name),
+    network_demand(
+        "links have names of their own",
+        f"{_CONVERT}; cloudinit/net/network_state.py, handle_physical",
+        _same_name,
     ),
     network_demand(
         "the MTU of bonds and VLANs is not null, and bond_miimon not text",
