@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cfgdrive_virt.model.value import show
+from cfgdrive_virt.readers.cloud_init import names
 from cfgdrive_virt.readers.cloud_init.common import (
     DHCP6_TYPES,
     ROUTER_TYPES,
@@ -32,8 +33,6 @@ _TYPES = (
     *_STATIC_TYPES, *ROUTER_TYPES, *DHCP6_TYPES, "ipv4_dhcp", "dhcp", "dhcp4",
     "dhcp6", "manual",
 )  # fmt: skip
-#: The kernel's IFNAMSIZ, without the byte that ends a name.
-_MAX_NAME = 15
 
 
 def _refused(key: str, problem: str) -> Loss:
@@ -56,10 +55,7 @@ def _shape(content: Content) -> Iterator[Loss]:
             yield dataclasses.replace(loss, path=path)
     for network in content.network(path).networks:
         parts = [(network.key, network.raw, "routes")]
-        parts += [
-            (part.key, part.raw, "services")
-            for part in (network, *network.routes)
-        ]
+        parts += [(part.key, part.raw, "services") for part in _parts(network)]
         for key, raw, name in parts:
             for loss in _objects(raw, name, f"{key}.{name}"):
                 yield dataclasses.replace(loss, path=path)
@@ -85,7 +81,7 @@ def _keys(network_data: NetworkData) -> Iterator[Loss]:
             yield _refused(f"{network.key}.link", "it is missing")
         if not network.type:
             yield _refused(f"{network.key}.type", "it is missing")
-        for part in (network, *network.routes):
+        for part in _parts(network):
             yield from _services(part)
         found = network.raw.get("dns_search")
         if found and not isinstance(found, (str, tuple)):
@@ -114,6 +110,10 @@ def _demanded(link: Link) -> tuple[str, ...]:
     if link.type == "vlan":
         return ("id", "type", "vlan_id", "vlan_link", "vlan_mac_address")
     return ("id", "type")
+
+
+def _parts(network: Network) -> tuple[Network | Route, ...]:
+    return (network, *network.routes)
 
 
 def _is_bad_name(link: Link) -> bool:
@@ -217,64 +217,6 @@ def _nested_vlan(network_data: NetworkData) -> Iterator[Loss]:
             )
 
 
-def _long_name(network_data: NetworkData) -> Iterator[Loss]:
-    names = _names(network_data)
-    for link in network_data.links:
-        name = names.get(link.id, "")
-        if link.type == "vlan":
-            carrier = names.get(link.vlan_link or "")
-            name = f"{carrier}.{link.raw.get('vlan_id')}" if carrier else ""
-        if len(name.encode(errors="replace")) > _MAX_NAME:
-            yield lost(
-                f"{link.key}.name",
-                f"the interface would be {show(name)}, and the kernel takes"
-                f" names of {_MAX_NAME} bytes at most",
-            )
-
-
-def _unused_name(network_data: NetworkData) -> Iterator[Loss]:
-    for link in network_data.links:
-        if link.type == "vlan" and link.raw.get("name"):
-            yield lost(
-                f"{link.key}.name",
-                "it is not used: cloud-init names a VLAN after its link and"
-                " its number",
-            )
-
-
-def _same_name(network_data: NetworkData) -> Iterator[Loss]:
-    known: dict[str, str] = {}
-    names = _names(network_data)
-    for link in network_data.links:
-        name = names.get(link.id)
-        if name and known.setdefault(name, link.id) != link.id:
-            yield lost(
-                f"{link.key}.name",
-                f"another link has the same name, {show(name)}: cloud-init"
-                " makes one link of both",
-            )
-
-
-def _names(network_data: NetworkData) -> dict[str, str]:
-    """Return the names that cloud-init gives to NICs and bonds, by id.
-
-    A NIC without ``name`` keeps that which the guest's kernel gives it.
-    """
-    names: dict[str, str] = {}
-    bonds = 0
-    for link in network_data.links:
-        name = link.raw.get("name")
-        if link.type == "vlan":
-            continue
-        if isinstance(name, str):
-            # Longer ones are too long already.
-            names[link.id] = name[: _MAX_NAME + 1]
-        elif link.type == "bond":
-            names[link.id] = f"bond{bonds}"
-        bonds += link.type == "bond"
-    return names
-
-
 def _schema(network_data: NetworkData) -> Iterator[Loss]:
     for link in network_data.links:
         raw = link.raw
@@ -347,18 +289,7 @@ DEMANDS = (
     ),
     network_demand("networks have a type that it knows", _CONVERT, _types),
     network_demand("no VLAN is on a VLAN", _CONVERT, _nested_vlan),
-    network_demand(
-        f"interfaces have names of {_MAX_NAME} bytes at most, VLANs that of"
-        " their link with the VLAN's number",
-        f"{_CONVERT}; Linux, include/uapi/linux/if.h: IFNAMSIZ",
-        _long_name,
-    ),
-    network_demand("VLANs have no name", _CONVERT, _unused_name),
-    network_demand(
-        "links have names of their own",
-        f"{_CONVERT}; cloudinit/net/network_state.py, handle_physical",
-        _same_name,
-    ),
+    *names.DEMANDS,
     network_demand(
         "the MTU of bonds and VLANs is not null, and bond_miimon not text",
         "cloudinit/config/schemas/schema-network-config-v1.json.  Release 22.4"
