@@ -546,7 +546,7 @@ def test_options_of_a_bond_and_domains_arrive(tmp_path: Path) -> None:
 
     assert bond["parameters"] == {
         "mode": "802.3ad",
-        "mii-monitor-interval": "100",
+        "mii-monitor-interval": 100,
         "transmit-hash-policy": "layer3+4",
         "lacp-rate": "fast",
     }
