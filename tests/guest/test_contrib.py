@@ -66,7 +66,9 @@ def test_the_readmes_example_spawns_an_instance(
     names = {
         "uuid": uuid,
         "connection": connection,
-        "domain_xml": lambda disk: SMALL_DOMAIN.format(uuid=uuid, disk=disk),
+        "domain_xml": lambda disk, controller: SMALL_DOMAIN.format(
+            uuid=uuid, disk=disk + (controller or "")
+        ),
     }
 
     exec(example.replace("/etc/nova/nova.conf", str(nova_conf)), names)

@@ -28,6 +28,9 @@ MAX_BYTES = 256 * 1024 * 1024
 
 #: PyYAML takes seconds for a megabyte of short lines.
 _MAX_YAML = 16 * 1024 * 1024
+#: PyYAML takes seconds for half a megabyte of nested brackets: what begins
+#: as JSON, and is larger, has to be JSON.
+_MAX_IN_BRACES = 64 * 1024
 _STRING, _MERGE, _BINARY = (
     f"tag:yaml.org,2002:{name}" for name in ("str", "merge", "binary")
 )
@@ -74,6 +77,8 @@ def _parse(data: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
+        if len(text) > _MAX_IN_BRACES:
+            _refuse(where, "must be JSON")
         try:
             return _parse_yaml(text)
         except InvalidRequest:

@@ -535,3 +535,18 @@ def test_any_json_is_loaded_or_refused(value: Any, complete: bool) -> None:
     if complete and isinstance(value, dict):
         value = document() | value
     loads_or_refuses(json.dumps(value).encode())
+
+
+def test_a_large_file_that_begins_as_json_is_not_tried_as_yaml(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instance_file, "_parse_yaml", pytest.fail)
+    nested = "[" * 40_000 + "]" * 40_000
+    told = refusal(f'{{"name": "{SECRET}", "a": {nested} "b": 1}}')
+    assert told in (
+        f"  line 1, column {len(nested) + 37}: must be JSON",
+        "  must not be nested too deeply",
+    )
+    told = refusal(f'{{"name": "{SECRET}" "a": "{"x" * 70_000}"}}')
+    assert "must be JSON" in told
+    assert "YAML" not in told
