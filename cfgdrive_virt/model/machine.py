@@ -12,19 +12,13 @@ _S390 = ("s390", "s390x")
 _PPC64 = ("ppc64", "ppc64le")
 
 #: Prefixes of machine types to which libvirt attaches no disk: no PCI.
-_WITHOUT_PCI = ("isapc", "microvm", "xenfv", "xenpv")
+_WITHOUT_PCI = (
+    "integratorcp", "isapc", "microvm", "raspi", "spike", "vexpress", "xenfv",
+    "xenpv",
+)  # fmt: skip
 
 #: libvirt gives these a USB controller only if their XML has one.
 _USB_ON_DEMAND = ("aarch64", "armv6l", "armv7l", "riscv32", "riscv64")
-
-#: Machine types with PCI, of architectures whose others are boards without.
-_WITH_PCI = {
-    "aarch64": ("virt", "sbsa"),
-    "armv6l": ("virt",),
-    "armv7l": ("virt",),
-    "riscv32": ("virt",),
-    "riscv64": ("virt",),
-}
 
 #: Where libvirt's own default is a board on which no disk works.
 DEFAULT_TYPES = {"aarch64": "virt", "armv7l": "virt", "riscv64": "virt"}
@@ -106,9 +100,7 @@ class Machine:
         name = self.machine_type or ""
         if self.architecture in _S390:
             return frozenset({"virtio", "scsi"})
-        if name.startswith(_WITHOUT_PCI) or (
-            name and not name.startswith(_WITH_PCI.get(self.architecture, ""))
-        ):
+        if name.startswith(_WITHOUT_PCI):
             return frozenset()
         found = {"virtio", "sata", "scsi"}
         if not any(

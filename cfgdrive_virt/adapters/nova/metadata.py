@@ -75,17 +75,13 @@ def rendered(
     arguments = (instance, network_info, injected_files, admin_pass)
     files = _files(*arguments, known)
     if known != Recalled() and not _fits(files):
-        # What nova itself says is not the drive's fault.
-        without = _files(*arguments, Recalled())
-        if not _fits(without):
-            return request_of(instance, files=files)
         LOG.warning(
             "What only the config drive of instance %s says is not taken"
             " over: it leaves no room for what nova says, or readers would"
             " refuse it",
             instance.uuid,
         )
-        files = without
+        files = _files(*arguments, Recalled())
     return request_of(instance, files=files)
 
 
