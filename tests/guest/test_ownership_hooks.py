@@ -337,8 +337,8 @@ CASES = {
 
 #: They look at no drive.
 WITHOUT = {
-    "build", "decide", "location", "locked", "machine", "plan", "reading_by",
-    "required_by", "settings", "tree",
+    "build", "decide", "location", "locked", "losses", "machine", "plan",
+    "reading_by", "required_by", "settings", "tree",
 }  # fmt: skip
 
 
