@@ -19,16 +19,12 @@ from bench import ROOT
 from cfgdrive_virt import (
     ConfigDriveRequest,
     DiskDevice,
-    InjectedFile,
     NicDevice,
 )
 from cfgdrive_virt.adapters.cli import instance_file
 from cfgdrive_virt.metadata.openstack import build_tree
 from cfgdrive_virt.model.request import Device
 from cfgdrive_virt.model.tree import MetadataTree
-
-BIG_FILES = 20
-BIG_FILE_SIZE = 8 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,17 +58,6 @@ def sample() -> ConfigDriveRequest:
     """Return the sample instance's request."""
     path = ROOT / "etc" / "instance.sample.yaml"
     return instance_file.load(path.read_bytes(), path.name)
-
-
-def with_big_files(request: ConfigDriveRequest) -> ConfigDriveRequest:
-    """Return a request with more files, of random bytes."""
-    big = tuple(
-        InjectedFile(path=f"/big/{number}", content=os.urandom(BIG_FILE_SIZE))
-        for number in range(BIG_FILES)
-    )
-    return dataclasses.replace(
-        request, injected_files=request.injected_files + big
-    )
 
 
 def instance_of(request: ConfigDriveRequest) -> Instance:
